@@ -1,0 +1,89 @@
+/*
+ * http/server.h - the HTTP server layer that sensor and global-query share, on libmicrohttpd.
+ *
+ * Listens on "host:port", ":port" or "unix:/path"; dispatches by method and path; answers unknown paths
+ * with 404 and wrong methods with 405 as problem+json; limits header, body and connection counts.
+ * A handler runs in a thread of its own connection and may block.
+ *
+ * Ownership and thread-safety: the server owns its threads. Handlers are called concurrently; a request
+ * and its response belong to the handler until it returns.
+ */
+#ifndef GP_HTTP_SERVER_H
+#define GP_HTTP_SERVER_H
+
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+#include "proto/base/log.h"
+#include "proto/query/problem.h"
+
+typedef struct gp_http_server gp_http_server;
+typedef struct gp_http_request gp_http_request;
+
+typedef struct gp_http_response {
+    int status;                  /* 0 means 200 (204 where body is empty) */
+    const char *content_type;    /* static string; NULL means application/json */
+    gp_buf body;                 /* taken over by the server */
+    const char *extra_header[4]; /* name, value, name, value; static or NULL */
+} gp_http_response;
+
+/* Fills *res. Errors are answers too: use gp_http_problem. */
+typedef void (*gp_http_handler)(gp_http_request *req, gp_http_response *res, void *ctx);
+
+typedef struct gp_http_route {
+    const char *method; /* "GET", ... (HEAD follows GET) */
+    const char *path;   /* "/status", "/status/{iface}": one {name} segment may stand at the end */
+    gp_http_handler handler;
+    void *ctx;
+} gp_http_route;
+
+typedef struct gp_http_config {
+    const char *addr;         /* where to listen */
+    unsigned max_connections; /* 0: 256 */
+    size_t max_body;          /* bytes; 0: 16 MiB */
+    unsigned idle_timeout_s;  /* 0: 30 s */
+    gp_log *log;
+    const char *server_name; /* "goprobe/5.0.0" */
+    /* Called after every answer for metrics (may be NULL): route path (not the raw URL), status, seconds. */
+    void (*observe)(void *ctx, const char *method, const char *route, int status, double seconds,
+                    size_t bytes);
+    void *observe_ctx;
+} gp_http_config;
+
+/* Starts to listen; routes are copied (their strings must outlive the server). GP_EBUSY names the address
+ * in use. A stale UNIX socket that nobody listens on is replaced. */
+gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_http_route *routes, size_t n,
+                      gp_error *err);
+/* Stops accepting, waits for running handlers (their gp_http_canceled turns true), frees. */
+void gp_http_stop(gp_http_server *s);
+/* The port in use when the address asked for port 0; 0 for UNIX sockets. */
+unsigned gp_http_port(const gp_http_server *s);
+
+const char *gp_http_method(const gp_http_request *req);
+const char *gp_http_path(const gp_http_request *req);
+const char *gp_http_path_param(const gp_http_request *req);              /* the {name} segment, or NULL */
+const char *gp_http_query(const gp_http_request *req, const char *name); /* first value, or NULL */
+/* Iterates over all query parameters; compatible with gp_param_next of proto/query/args.h. */
+typedef struct gp_http_params {
+    const gp_http_request *req;
+    size_t at;
+} gp_http_params;
+bool gp_http_params_next(void *gp_http_params_ptr, const char **key, const char **value);
+const char *gp_http_header(const gp_http_request *req, const char *name);
+const char *gp_http_body(const gp_http_request *req, size_t *len);
+/* True once the peer closed the connection or the server is stopping: long work should end. */
+bool gp_http_canceled(const gp_http_request *req);
+
+/* The answer is the problem document. */
+void gp_http_problem(gp_http_response *res, const gp_problem *p);
+void gp_http_error(gp_http_response *res, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Server-sent events (WHATWG HTML, 9.2): a handler may, instead of filling *res, begin a stream and send
+ * events until it returns. send gives GP_ECANCELED once the peer is gone. Data is one line of JSON.
+ */
+typedef struct gp_http_stream gp_http_stream;
+gp_code gp_http_stream_begin(gp_http_request *req, gp_http_stream **out, gp_error *err);
+gp_code gp_http_stream_event(gp_http_stream *s, const char *event, const gp_buf *data, gp_error *err);
+
+#endif

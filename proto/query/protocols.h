@@ -1,0 +1,13 @@
+/* protocols.h - IP protocol numbers (IANA) and the names goProbe v4 prints and accepts for them. */
+#ifndef GP_QUERY_PROTOCOLS_H
+#define GP_QUERY_PROTOCOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "TCP", "UDP", ...; "unknown" where v4 says so. Static string. */
+const char *gp_protocol_name(uint8_t proto);
+/* Case-insensitive; false if the name is unknown. */
+bool gp_protocol_number(const char *name, uint8_t *out);
+
+#endif

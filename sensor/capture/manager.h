@@ -1,0 +1,63 @@
+/*
+ * manager.h - all captures of a sensor: starts and stops them as configuration and link state demand,
+ * rotates them on the 5-minute grid, hands flows to the writeout thread, answers status and live queries.
+ *
+ * Thread-safety: every function may be called from any thread.
+ */
+#ifndef GP_CAPTURE_MANAGER_H
+#define GP_CAPTURE_MANAGER_H
+
+#include "proto/base/buf.h"
+#include "proto/base/log.h"
+#include "proto/control/capconfig.h"
+#include "proto/control/status.h"
+#include "proto/flow/flow.h"
+
+#include <sys/types.h>
+
+typedef struct gp_capture_manager gp_capture_manager;
+
+/* Takes the flows of one finished interval; called from the writeout thread, one call at a time.
+ * flows is the callee's to reorder, not to keep. */
+typedef gp_code (*gp_writeout_fn)(void *ctx, const char *iface, int64_t ts, gp_flow *flows, size_t n,
+                                  const gp_capture_stats *stats, gp_error *err);
+
+typedef struct gp_manager_config {
+    gp_writeout_fn writeout;
+    void *writeout_ctx;
+    int64_t local_buffer_size;  /* bytes that may wait for the disk, all interfaces together; 0: 64 MiB */
+    bool autodetect;            /* capture every interface that is up, but ... */
+    const char *const *exclude; /* names or "/regex/" */
+    size_t n_exclude;
+    gp_log *log;
+} gp_manager_config;
+
+gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, gp_error *err);
+/* Stops all captures, writes their flows out, frees. */
+void gp_manager_close(gp_capture_manager *m);
+
+/* Makes the running captures match the configuration; only interfaces whose settings changed are
+ * interrupted, and the flows of those are written out first. A capture that cannot start is reported in
+ * *update with success == false, never as an error of the call; the cause is logged, and kept for
+ * gp_manager_failure. */
+gp_code gp_manager_apply(gp_capture_manager *m, const gp_capconfig_map *cfg, gp_config_update *update,
+                         gp_error *err);
+/* The configuration in force (copy). */
+gp_code gp_manager_config_get(gp_capture_manager *m, gp_capconfig_map *out, gp_error *err);
+
+/* Status of the named captures (n == 0: all). Unknown names are skipped. */
+gp_code gp_manager_status(gp_capture_manager *m, const char *const *ifaces, size_t n, gp_status *out,
+                          gp_error *err);
+
+/* Flows of the running interval of one interface, through sink. Not an error if it is not captured. */
+gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface,
+                              void (*sink)(void *ctx, const gp_flow *flow), void *ctx, gp_error *err);
+gp_code gp_manager_ifaces(gp_capture_manager *m, char ***out, size_t *n, gp_error *err);
+
+/* Why captures are not running: "eth9: no such interface; ...". Empty string if all run. Into dst. */
+void gp_manager_failure(gp_capture_manager *m, char *dst, size_t size);
+
+/* Writes a Prometheus exposition of the capture metrics (v4's names) to out; with_ifaces adds labels. */
+void gp_manager_metrics(gp_capture_manager *m, bool with_ifaces, gp_buf *out);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * bitpack.h - the two integer encodings of goDB v4: counter columns (fixed byte width, little-endian, the
+ * width in the first byte) and the text numbers of day folder names. See spec/godb-format.md.
+ */
+#ifndef GP_GODB_BITPACK_H
+#define GP_GODB_BITPACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that gp_bitpack writes for n values with the given maximum. */
+size_t gp_bitpack_size(size_t n, uint64_t max);
+/* Writes width byte and values; returns the number of bytes. dst holds gp_bitpack_size(n, max). */
+size_t gp_bitpack(const uint64_t *values, size_t n, uint64_t max, uint8_t *dst);
+/* Number of values in a packed column, or -1 if it is malformed (width 0 or > 8, or a ragged end). */
+int64_t gp_bitpack_count(const uint8_t *data, size_t len);
+/* Unpacks n = gp_bitpack_count() values; data must have passed that check. */
+void gp_bitunpack(const uint8_t *data, size_t len, uint64_t *values);
+
+#define GP_BITPACK_TEXT_MAX 12
+size_t gp_bitpack_text(uint64_t v, char *dst);                       /* no NUL; returns the length */
+bool gp_bitunpack_text(const char *text, size_t len, uint64_t *out); /* false if malformed */
+
+#endif

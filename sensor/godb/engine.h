@@ -1,0 +1,65 @@
+/*
+ * engine.h - answers a statement from a database, optionally with the live flows of a running capture.
+ *
+ * Execution is column at a time: blocks are pruned by interface, day and time; only the columns that the
+ * query or its condition name are decoded; the condition becomes a selection; the selected flows are
+ * aggregated into one table per thread, merged at the end.
+ *
+ * Thread-safety: a gp_engine may run any number of queries at a time.
+ */
+#ifndef GP_GODB_ENGINE_H
+#define GP_GODB_ENGINE_H
+
+#include "proto/base/log.h"
+#include "proto/result/result.h"
+
+/* Gives the engine the flows of the running interval. */
+typedef struct gp_live_source {
+    void *ctx;
+    /* Calls sink once per flow of `iface`; not an error if iface is not captured. */
+    gp_code (*flows)(void *ctx, const char *iface, void (*sink)(void *sink_ctx, const gp_flow *flow),
+                     void *sink_ctx, gp_error *err);
+    /* Interfaces captured right now (n names, malloc'ed list, gp_strlist_free). */
+    gp_code (*ifaces)(void *ctx, char ***out, size_t *n, gp_error *err);
+} gp_live_source;
+
+typedef struct gp_engine_config {
+    const char *db;          /* copied */
+    unsigned threads;        /* 0: number of CPUs */
+    unsigned max_concurrent; /* queries at a time, 0: no limit */
+    gp_live_source live;     /* flows == NULL: none */
+    gp_log *log;
+} gp_engine_config;
+
+typedef struct gp_engine gp_engine;
+gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *err);
+void gp_engine_free(gp_engine *e);
+
+typedef struct gp_run_hooks {
+    bool (*canceled)(void *ctx);                                /* polled between blocks; NULL: never */
+    void (*keepalive)(void *ctx, const gp_query_stats *so_far); /* every stmt->keepalive_ns; NULL: none */
+    void *ctx;
+} gp_run_hooks;
+
+/*
+ * Runs the statement. An answer without rows is no error (status empty or missing data), nor is a damaged
+ * block (counted in stats.blocks_corrupted, logged, skipped). A full house gives status "too many requests".
+ * The result is sorted and cut to num_results, time bins applied, totals over all selected flows.
+ */
+gp_code gp_engine_run(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks, gp_result *out,
+                      gp_error *err);
+
+/* Totals of one interface in [first, last], from folder names and block metadata: what `goquery list` shows.
+ */
+typedef struct gp_iface_totals {
+    uint64_t n_v4, n_v6, drops;
+    gp_counters c;
+    int64_t first, last; /* covered range: start of the first interval, end of the last; 0 if empty */
+} gp_iface_totals;
+gp_code gp_db_iface_totals(const char *db, const char *iface, int64_t first, int64_t last,
+                           gp_iface_totals *out, gp_error *err);
+
+/* The id of this host: what v4 derives from the database folder and machine id. dst is malloc'ed. */
+gp_code gp_db_host_id(const char *db, char **out, gp_error *err);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * reader.h - reading a goDB: interfaces, day folders, blocks, columns.
+ *
+ *   <db>/<iface>/<year>/<month>/<day start>[_<summary>]/{.blockmeta,sip.gpf,dip.gpf,...}
+ *
+ * Days may be renamed while they are read (a writer updates the summary in the name): the reader finds
+ * them again. Thread-safety: one gp_day per thread; listing functions keep no state.
+ */
+#ifndef GP_GODB_READER_H
+#define GP_GODB_READER_H
+
+#include "sensor/godb/blockmeta.h"
+
+/* Names of the interfaces in the database, sorted. *out and each name malloc'ed; gp_strlist_free. */
+gp_code gp_db_list_ifaces(const char *db, char ***out, size_t *n, gp_error *err);
+void gp_strlist_free(char **list, size_t n);
+
+typedef struct gp_day_ref {
+    int64_t day;        /* start of the UTC day, UNIX seconds */
+    gp_day_summary sum; /* from the name */
+    bool has_sum;
+} gp_day_ref;
+
+/* Day folders of an interface that can hold blocks in [first, last], in time order. GP_ENOTFOUND if there is
+ * no such interface. Entries that are no day folders are skipped. Free *out with free(). */
+gp_code gp_db_list_days(const char *db, const char *iface, int64_t first, int64_t last, gp_day_ref **out,
+                        size_t *n, gp_error *err);
+
+typedef struct gp_day gp_day;
+/* Opens a day folder and decodes its metadata (not the columns). */
+gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day, gp_error *err);
+void gp_day_close(gp_day *d);
+const gp_blockmeta *gp_day_meta(const gp_day *d);
+const char *gp_day_path(const gp_day *d); /* as found when it was opened */
+
+/*
+ * Reads and decompresses one column of one block into *raw (grown as needed, at least raw_len bytes,
+ * owned by the caller; reuse it). *raw_len receives the length. Column files are mapped or read once and
+ * kept open until gp_day_close. Every size is checked: GP_ECORRUPT, GP_EIO otherwise.
+ */
+gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
+                           gp_error *err);
+
+/* Checks the decoded length of a column against the block's flow counts. */
+gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,
+                              gp_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+#include "proto/base/log.h"
+#include "proto/flow/flow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void error_carries_context(void **state)
+{
+    (void)state;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_fail_errno(&err, ENOENT, "cannot open '%s'", "x"), GP_ENOTFOUND);
+    assert_string_equal(err.msg, "cannot open 'x': No such file or directory");
+    assert_int_equal(err.sys, ENOENT);
+    assert_int_equal(gp_error_prefix(&err, "interface %s", "eth0"), GP_ENOTFOUND);
+    assert_string_equal(err.msg, "interface eth0: cannot open 'x': No such file or directory");
+    assert_int_equal(gp_fail(NULL, GP_EIO, "ignored"), GP_EIO);
+    assert_string_equal(gp_code_name(GP_ETIMEOUT), "timed out");
+}
+
+static void error_never_overflows(void **state)
+{
+    (void)state;
+    gp_error err = GP_ERROR_INIT;
+    char *longer = calloc(1, GP_ERROR_MSG_SIZE * 2);
+    assert_non_null(longer);
+    memset(longer, 'x', GP_ERROR_MSG_SIZE * 2 - 1);
+    gp_fail_errno(&err, EIO, "%s", longer);
+    gp_error_prefix(&err, "%s", longer);
+    assert_int_equal(strlen(err.msg), GP_ERROR_MSG_SIZE - 1);
+    free(longer);
+}
+
+static void buf_builds_text(void **state)
+{
+    (void)state;
+    gp_buf b = GP_BUF_INIT;
+    gp_buf_u64(&b, UINT64_MAX);
+    gp_buf_putc(&b, ' ');
+    gp_buf_i64(&b, INT64_MIN);
+    gp_buf_pad(&b, '.', 3);
+    gp_buf_printf(&b, "%s-%d", "a", 7);
+    assert_string_equal(b.data, "18446744073709551615 -9223372036854775808...a-7");
+    gp_buf_clear(&b);
+    gp_buf_json_str(&b, "q\"\\\n\x01 \xc3\xa9 \xff");
+    assert_string_equal(b.data, "\"q\\\"\\\\\\n\\u0001 \xc3\xa9 \xef\xbf\xbd\"");
+    gp_buf_free(&b);
+}
+
+static void buf_honours_its_limit(void **state)
+{
+    (void)state;
+    gp_buf b = {.limit = 8};
+    gp_buf_puts(&b, "12345678");
+    assert_false(b.failed);
+    gp_buf_putc(&b, '9');
+    assert_true(b.failed);
+    assert_null(gp_buf_detach(&b));
+}
+
+static void addresses_round_trip(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"10.0.0.1", "255.255.255.255", "::1", "2001:db8::8:800:200c:417a"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        gp_addr a;
+        char out[GP_ADDR_STRLEN];
+        assert_true(gp_addr_parse(texts[i], strlen(texts[i]), &a));
+        assert_int_equal(gp_addr_format(&a, out), strlen(texts[i]));
+        assert_string_equal(out, texts[i]);
+    }
+    gp_addr bad;
+    assert_false(gp_addr_parse("300.1.1.1", 9, &bad));
+    assert_false(gp_addr_parse("", 0, &bad));
+    assert_false(gp_addr_parse("1.2.3.4/8", 9, &bad));
+}
+
+static void log_writes_one_line_per_event(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/gp_log_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    gp_log *log;
+    assert_int_equal(gp_log_open(&log, path, GP_LOG_INFO, GP_LOG_LOGFMT, NULL), GP_OK);
+    gp_log_debug(log, "hidden");
+    gp_log_info(log, "flows written", GP_F_STR("iface", "eth 0"), GP_F_U64("flows", 42));
+    gp_log_close(log);
+    assert_int_equal(gp_log_open(&log, path, GP_LOG_INFO, GP_LOG_JSON, NULL), GP_OK);
+    gp_log_warn(log, "drops", GP_F_BOOL("kernel", true));
+    gp_log_close(log);
+    char text[512] = {0};
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, "level=info msg=\"flows written\" iface=\"eth 0\" flows=42\n{\"time\":\""));
+    assert_non_null(strstr(text, "\"level\":\"warn\",\"msg\":\"drops\",\"kernel\":true}\n"));
+    assert_null(strstr(text, "hidden"));
+    close(fd);
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(error_carries_context), cmocka_unit_test(error_never_overflows),
+        cmocka_unit_test(buf_builds_text),       cmocka_unit_test(buf_honours_its_limit),
+        cmocka_unit_test(addresses_round_trip),  cmocka_unit_test(log_writes_one_line_per_event),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
