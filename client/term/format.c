@@ -1,0 +1,118 @@
+#include "client/term/term.h"
+
+#include <time.h>
+
+static void scaled(gp_buf *out, double v, uint64_t whole, uint64_t step, uint64_t above,
+                   const char *const *units)
+{
+    size_t unit = 0;
+    for (; whole > above; whole /= step, unit++)
+        v /= (double)step;
+    gp_buf_printf(out, "%.2f %s", v, units[unit]);
+}
+
+void gp_fmt_count(gp_buf *out, uint64_t n)
+{
+    static const char *const units[] = {" ", "k", "M", "G", "T", "P", "E", "Z"};
+    scaled(out, (double)n, n, 1000, 999, units);
+}
+
+void gp_fmt_count_small(gp_buf *out, uint64_t n, bool align)
+{
+    if (n >= 1000) {
+        gp_fmt_count(out, n);
+        return;
+    }
+    gp_buf_u64(out, n);
+    gp_buf_pad(out, ' ', align ? 2 : 0);
+}
+
+void gp_fmt_size(gp_buf *out, uint64_t bytes)
+{
+    static const char *const units[] = {" B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB"};
+    scaled(out, (double)bytes, bytes, 1024, 1024, units);
+}
+
+void gp_fmt_size_small(gp_buf *out, uint64_t bytes, bool align)
+{
+    if (bytes > 1024) {
+        gp_fmt_size(out, bytes);
+        return;
+    }
+    gp_buf_u64(out, bytes);
+    gp_buf_pad(out, ' ', align ? 3 : 0);
+}
+
+/* The value of `part` in units of `whole` without trailing zeros, for example 1500/1000 as "1.5". */
+static void decimal(gp_buf *out, uint64_t part, uint64_t whole)
+{
+    gp_buf_u64(out, part / whole);
+    uint64_t rest = part % whole;
+    if (rest)
+        gp_buf_putc(out, '.');
+    while (rest) {
+        rest *= 10;
+        gp_buf_putc(out, (char)('0' + rest / whole));
+        rest %= whole;
+    }
+}
+
+void gp_fmt_duration_exact(gp_buf *out, int64_t ns)
+{
+    const uint64_t sec = 1000000000;
+    uint64_t v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+    if (v == 0) {
+        gp_buf_puts(out, "0s");
+        return;
+    }
+    if (ns < 0)
+        gp_buf_putc(out, '-');
+    if (v < sec) {
+        uint64_t unit = v < 1000 ? 1 : v < 1000000 ? 1000 : 1000000;
+        decimal(out, v, unit);
+        gp_buf_puts(out, unit == 1 ? "ns" : unit == 1000 ? "\xc2\xb5s" : "ms");
+        return;
+    }
+    uint64_t hours = v / (3600 * sec);
+    uint64_t minutes = v / (60 * sec) % 60;
+    if (hours)
+        gp_buf_printf(out, "%lluh", (unsigned long long)hours);
+    if (hours || minutes)
+        gp_buf_printf(out, "%llum", (unsigned long long)minutes);
+    decimal(out, v % (60 * sec), sec);
+    gp_buf_putc(out, 's');
+}
+
+int64_t gp_round_ns(int64_t ns, int64_t unit)
+{
+    int64_t rest = ns % unit;
+    int64_t down = ns - rest;
+    int64_t step = 0;
+    if (rest >= unit - rest)
+        step = unit;
+    else if (rest < 0 && -rest >= unit + rest)
+        step = -unit;
+    int64_t rounded;
+    return __builtin_add_overflow(down, step, &rounded) ? down : rounded;
+}
+
+void gp_fmt_duration(gp_buf *out, int64_t ns)
+{
+    const int64_t ms = 1000000;
+    const int64_t day = INT64_C(86400) * 1000 * ms;
+    int64_t days = ns / day;
+    if (days)
+        gp_buf_printf(out, "%lldd", (long long)days);
+    gp_fmt_duration_exact(out, gp_round_ns(ns - days * day, ms));
+}
+
+void gp_fmt_time(gp_buf *out, int64_t unix_sec)
+{
+    struct tm tm;
+    char text[64];
+    time_t t = (time_t)unix_sec;
+    if (localtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0)
+        gp_buf_puts(out, text);
+    else
+        gp_buf_i64(out, unix_sec);
+}
