@@ -36,10 +36,13 @@ void gp_problem_add(gp_problem *p, const char *location, const char *value_json,
 void gp_problem_free(gp_problem *p);
 
 void gp_problem_to_json(const gp_problem *p, gp_buf *out);
-/* Parses a peer's error body; false if it is not a problem document. */
+/* Parses a peer's error body; false (and *out untouched) if it is not a problem document. */
 bool gp_problem_from_json(const char *text, size_t len, gp_problem *out);
-/* For people: title and detail, then each error with its location, value and message underlined. */
+/* For people: title and detail, then the errors as below. */
 void gp_problem_to_text(const gp_problem *p, gp_buf *out);
+/* The errors only, each as an empty line, the underlined location and value, and the message; every line
+ * starts with a line feed and `indent` blanks. What goquery v4 shows after "failed to prepare query:" (4). */
+void gp_problem_errors_to_text(const gp_problem *p, unsigned indent, gp_buf *out);
 /* HTTP status that fits a code: 400, 404, 403, 429, 503, 504, 500, ... */
 int gp_problem_status_of(gp_code code);
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* "TCP", "UDP", ...; "unknown" where v4 says so. Static string. */
+/* "TCP", "UDP", ...; "UNKNOWN" for 255 and "" for a number without a name, as v4. Static string. */
 const char *gp_protocol_name(uint8_t proto);
 /* Case-insensitive; false if the name is unknown. */
 bool gp_protocol_number(const char *name, uint8_t *out);

@@ -13,11 +13,14 @@
 /* What "until the end" means: the default of `last`. Equals goProbe v4's largest timestamp. */
 #define GP_TIME_MAX (INT64_MAX - INT64_C(62135596800))
 
+#define GP_NS_PER_SEC INT64_C(1000000000)
+
 /* UNIX seconds of `text`; relative times count back from `now`. */
 gp_code gp_time_parse(const char *text, int64_t now, int64_t *out, gp_error *err);
 
 /* RFC 3339 in local time with numeric offset ("Z" for UTC), as Go's encoding of a time with `nsec`
- * nanoseconds: fraction without trailing zeros, none if 0. dst holds GP_TIME_STRLEN. Returns the length. */
+ * nanoseconds: fraction without trailing zeros, none if 0. Times beyond the years 0 to 9999, which RFC 3339
+ * cannot express, are written as the nearest that it can. dst holds GP_TIME_STRLEN. Returns the length. */
 #define GP_TIME_STRLEN 48
 size_t gp_time_format_rfc3339(int64_t sec, int32_t nsec, char *dst);
 /* RFC 3339 with optional fraction into seconds and nanoseconds; false if malformed. */
