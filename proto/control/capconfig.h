@@ -11,6 +11,7 @@
 
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
+#include "proto/query/problem.h"
 
 #include <stdint.h>
 
@@ -49,7 +50,7 @@ void gp_capconfig_default(gp_capconfig *c); /* 4 blocks of 1 MiB */
 bool gp_capconfig_equal(const gp_capconfig *a, const gp_capconfig *b);
 gp_code gp_capconfig_copy(const gp_capconfig *from, gp_capconfig *to, gp_error *err);
 void gp_capconfig_free(gp_capconfig *c);
-/* Bounds and combinations, worded as goProbe v4 does. */
+/* Bounds and combinations, worded as goProbe v4 does; "<name>: " in front unless name is NULL. */
 gp_code gp_capconfig_validate(const char *name, const gp_capconfig *c, gp_error *err);
 
 /* Takes over *cfg (and empties it); replaces an entry of the same name. */
@@ -58,7 +59,22 @@ const gp_capconfig *gp_capconfig_map_get(const gp_capconfig_map *m, const char *
 gp_code gp_capconfig_map_copy(const gp_capconfig_map *from, gp_capconfig_map *to, gp_error *err);
 void gp_capconfig_map_free(gp_capconfig_map *m);
 
+/* Every entry; an empty map is an error, as in v4. */
+gp_code gp_capconfig_map_validate(const gp_capconfig_map *m, gp_error *err);
+
 void gp_capconfig_map_to_json(const gp_capconfig_map *m, gp_buf *out);
+/* Lenient: missing members are off or absent, unknown ones are ignored. */
 gp_code gp_capconfig_map_from_json(const char *text, size_t len, gp_capconfig_map *out, gp_error *err);
+/*
+ * The body of PUT /config, checked strictly as v4's schema does: every member must be present with its
+ * type and bounds. All that is wrong is collected in *problem (422, or 400 where it is not JSON at all)
+ * and gives GP_EINVAL.
+ */
+gp_code gp_capconfig_map_from_request(const char *text, size_t len, gp_capconfig_map *out,
+                                      gp_problem *problem);
+
+/* The answer to GET /config: {"status_code": 200, "ifaces": {...}}. */
+void gp_config_response_to_json(int status_code, const gp_capconfig_map *m, gp_buf *out);
+gp_code gp_config_response_from_json(const char *text, size_t len, gp_capconfig_map *out, gp_error *err);
 
 #endif
