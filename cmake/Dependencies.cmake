@@ -23,6 +23,7 @@ gp_dependency(microhttpd libmicrohttpd libmicrohttpd-dev)
 gp_dependency(lz4 liblz4 liblz4-dev)
 gp_dependency(zstd libzstd libzstd-dev)
 gp_dependency(xxhash libxxhash libxxhash-dev)
+gp_dependency(zlib zlib zlib1g-dev)
 gp_dependency(nanomsg nanomsg libnanomsg-dev)
 gp_dependency(pcre2 libpcre2-8 libpcre2-dev)
 

@@ -1,0 +1,123 @@
+/*
+ * internal.h - what the files of proto/http share; see README.md for how a request travels through them.
+ *
+ * Threads: libmicrohttpd runs one thread a connection. That thread reads the request, starts a thread for
+ * the handler and waits; it sends the finished response, or, once the handler has begun a stream, passes on
+ * what the handler puts into the stream's buffer. gp_http_request.lock guards what both touch.
+ */
+#ifndef GP_HTTP_INTERNAL_H
+#define GP_HTTP_INTERNAL_H
+
+#include "proto/http/server.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Where a server listens. */
+typedef struct gp_listener {
+    int fd;
+    unsigned port; /* 0 for UNIX sockets */
+    char *path;    /* of the UNIX socket, otherwise NULL */
+    dev_t dev;     /* identity of that socket's file: only our own is removed at the end */
+    ino_t ino;
+} gp_listener;
+
+gp_code gp_listen(gp_listener *out, const char *addr, gp_error *err);
+void gp_listener_close(gp_listener *l);
+
+struct gp_http_server {
+    struct MHD_Daemon *daemon;
+    gp_listener listener;
+    gp_http_route *routes;
+    size_t n_routes;
+    size_t max_body;
+    unsigned idle_timeout_s;
+    gp_log *log;
+    const char *server_name;
+    void (*observe)(void *ctx, const char *method, const char *route, int status, double seconds,
+                    size_t bytes);
+    void *observe_ctx;
+
+    atomic_bool stopping;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* running or active went down */
+    unsigned running;       /* handlers */
+    unsigned active;        /* requests between their first byte and the end of their response */
+};
+
+typedef enum gp_req_state { GP_REQ_RUNNING, GP_REQ_STREAMING, GP_REQ_DONE } gp_req_state;
+
+/* Request lines, headers and parameters are copied into `text`; a pair holds offsets into it. */
+typedef struct gp_pair {
+    size_t key, value;
+} gp_pair;
+typedef struct gp_pairs {
+    gp_pair *items;
+    size_t n;
+    bool failed;
+} gp_pairs;
+
+struct gp_http_stream {
+    gp_buf pending; /* events that were not sent yet */
+};
+
+struct gp_http_request {
+    gp_http_server *server;
+    struct MHD_Connection *connection;
+    int fd;
+
+    const char *method; /* of the matched route, or the client's */
+    char *method_text;
+    const gp_http_route *route; /* NULL: none matched */
+    gp_buf text;
+    size_t path;
+    const char *param; /* the {name} segment, inside text */
+    gp_pairs params, headers;
+    gp_buf body;
+    bool body_too_large;
+
+    pthread_t thread;
+    bool thread_started;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    gp_req_state state; /* guarded by lock, as are stream and gone */
+    gp_http_stream stream;
+    bool gone;
+    bool streamed;
+    gp_http_response response; /* the handler's until state is GP_REQ_DONE */
+
+    int status; /* of the answer, for the log */
+    size_t bytes;
+    struct timespec began;
+};
+
+/* request.c */
+gp_http_request *gp_http_request_new(gp_http_server *s, struct MHD_Connection *c, const char *url,
+                                     const char *method);
+void gp_http_request_free(gp_http_request *req);
+
+/* route.c: the route for a request, or NULL; then *allow lists the methods that the path has (empty: none) */
+const gp_http_route *gp_http_match(const gp_http_server *s, const char *method, const char *path,
+                                   const char **param, gp_buf *allow);
+
+/* dispatch.c: runs the handler of a complete request and queues its answer */
+enum MHD_Result gp_http_dispatch(gp_http_request *req);
+
+/* response.c: queues res (and takes over its body); allow is for 405, may be NULL */
+enum MHD_Result gp_http_queue(gp_http_request *req, gp_http_response *res, const char *allow);
+enum MHD_Result gp_http_queue_error(gp_http_request *req, int status, const char *allow, const char *detail);
+void gp_http_common_headers(gp_http_request *req, struct MHD_Response *r);
+
+/* stream.c */
+enum MHD_Result gp_http_queue_stream(gp_http_request *req);
+/* Whether the peer has closed its side; any thread. */
+bool gp_http_peer_gone(const gp_http_request *req);
+
+/* gzip.c */
+bool gp_http_accepts_gzip(const char *accept_encoding);
+bool gp_http_gzip(const gp_buf *in, gp_buf *out); /* false: keep the original */
+
+#endif

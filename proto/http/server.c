@@ -1,0 +1,234 @@
+#include "proto/http/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    DEFAULT_CONNECTIONS = 256,
+    DEFAULT_MAX_BODY = 16 << 20,
+    DEFAULT_IDLE_S = 30,
+    HEADER_MEMORY = 64 << 10, /* request line and headers; more gives 431 */
+    FLUSH_S = 2               /* how long stopping waits for slow readers of finished answers */
+};
+
+static const char too_large[] = "request body is too large";
+
+/* 0 where the client did not say. */
+static uint64_t content_length(const gp_http_request *req)
+{
+    const char *text = gp_http_header(req, "Content-Length");
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static enum MHD_Result queue_too_large(gp_http_request *req)
+{
+    char detail[96];
+    snprintf(detail, sizeof detail, "%s limit=%zu bytes", too_large, req->server->max_body);
+    req->body_too_large = true;
+    return gp_http_queue_error(req, 413, NULL, detail);
+}
+
+static enum MHD_Result begin(gp_http_server *s, struct MHD_Connection *c, const char *url, const char *method,
+                             void **con_cls)
+{
+    gp_http_request *req = gp_http_request_new(s, c, url, method);
+    if (!req)
+        return MHD_NO;
+    pthread_mutex_lock(&s->lock);
+    s->active++;
+    pthread_mutex_unlock(&s->lock);
+    *con_cls = req;
+    gp_buf allow = GP_BUF_INIT;
+    req->route = gp_http_match(s, method, gp_http_path(req), &req->param, &allow);
+    gp_buf_free(&allow);
+    return content_length(req) > s->max_body ? queue_too_large(req) : MHD_YES;
+}
+
+/* Keeps a piece of the body. What is beyond the limit is read and dropped, so that the client gets to see
+ * the 413, but not without end. */
+static enum MHD_Result add_body(gp_http_request *req, const char *data, size_t len)
+{
+    if (!req->body_too_large)
+        gp_buf_add(&req->body, data, len);
+    if (req->body.failed && !req->body_too_large) {
+        req->body_too_large = true;
+        gp_buf_free(&req->body);
+        req->bytes = 0;
+    }
+    if (!req->body_too_large)
+        return MHD_YES;
+    req->bytes += len;
+    return req->bytes > req->server->max_body ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+                                 const char *version, const char *upload, size_t *upload_len, void **con_cls)
+{
+    (void)version;
+    gp_http_request *req = *con_cls;
+    if (!req)
+        return begin(cls, c, url, method, con_cls);
+    if (*upload_len) {
+        enum MHD_Result r = add_body(req, upload, *upload_len);
+        *upload_len = 0;
+        return r;
+    }
+    return req->body_too_large ? queue_too_large(req) : gp_http_dispatch(req);
+}
+
+static double seconds_since(const struct timespec *began)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - began->tv_sec) + 1e-9 * (double)(now.tv_nsec - began->tv_nsec);
+}
+
+static void log_answer(const gp_http_request *req, double seconds)
+{
+    gp_log_level level = req->status >= 500 ? GP_LOG_WARN : req->status >= 400 ? GP_LOG_INFO : GP_LOG_DEBUG;
+    GP_LOG_AT(req->server->log, level, "handled request", GP_F_STR("method", req->method),
+              GP_F_STR("path", gp_http_path(req)), GP_F_I64("status", req->status),
+              GP_F_U64("bytes", req->bytes), GP_F_F64("seconds", seconds));
+}
+
+static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)c;
+    (void)why;
+    gp_http_server *s = cls;
+    gp_http_request *req = *con_cls;
+    if (!req)
+        return;
+    *con_cls = NULL;
+    if (req->thread_started) {
+        pthread_mutex_lock(&req->lock);
+        req->gone = true;
+        pthread_cond_broadcast(&req->changed);
+        pthread_mutex_unlock(&req->lock);
+        pthread_join(req->thread, NULL);
+    }
+    double seconds = seconds_since(&req->began);
+    if (req->status) {
+        log_answer(req, seconds);
+        if (s->observe)
+            s->observe(s->observe_ctx, req->method, req->route ? req->route->path : "", req->status, seconds,
+                       req->bytes);
+    }
+    gp_http_request_free(req);
+    pthread_mutex_lock(&s->lock);
+    s->active--;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+__attribute__((format(printf, 2, 0))) static void on_mhd_log(void *cls, const char *fmt, va_list ap)
+{
+    gp_http_server *s = cls;
+    char text[256];
+    if (!gp_log_enabled(s->log, GP_LOG_DEBUG))
+        return;
+    vsnprintf(text, sizeof text, fmt, ap);
+    text[strcspn(text, "\n")] = '\0';
+    gp_log_debug(s->log, "HTTP connection", GP_F_STR("detail", text));
+}
+
+static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route *routes, size_t n)
+{
+    gp_http_server *s = calloc(1, sizeof *s);
+    gp_http_route *copy = calloc(n ? n : 1, sizeof *copy);
+    if (!s || !copy) {
+        free(s);
+        free(copy);
+        return NULL;
+    }
+    if (n)
+        memcpy(copy, routes, n * sizeof *copy);
+    s->listener.fd = -1;
+    s->routes = copy;
+    s->n_routes = n;
+    s->max_body = cfg->max_body ? cfg->max_body : DEFAULT_MAX_BODY;
+    s->idle_timeout_s = cfg->idle_timeout_s ? cfg->idle_timeout_s : DEFAULT_IDLE_S;
+    s->log = cfg->log;
+    s->server_name = cfg->server_name;
+    s->observe = cfg->observe;
+    s->observe_ctx = cfg->observe_ctx;
+    atomic_init(&s->stopping, false);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    return s;
+}
+
+static void server_free(gp_http_server *s)
+{
+    gp_listener_close(&s->listener);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    free(s->routes);
+    free(s);
+}
+
+gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_http_route *routes, size_t n,
+                      gp_error *err)
+{
+    gp_http_server *s = server_new(cfg, routes, n);
+    if (!s)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the HTTP server");
+    gp_code rc = gp_listen(&s->listener, cfg->addr, err);
+    if (rc != GP_OK) {
+        server_free(s);
+        return rc;
+    }
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned connections = cfg->max_connections ? cfg->max_connections : DEFAULT_CONNECTIONS;
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
+                                 s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_NOTIFY_COMPLETED,
+                                 on_completed, s, MHD_OPTION_CONNECTION_LIMIT, connections,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, s->idle_timeout_s,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_END);
+    if (!s->daemon) {
+        server_free(s);
+        return gp_fail(err, GP_EINTERNAL, "cannot start the HTTP server on %s", cfg->addr);
+    }
+    *out = s;
+    return GP_OK;
+}
+
+/* Waits until no handler runs, and then a little for clients that are still reading their answer. */
+static void drain(gp_http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->running)
+        pthread_cond_wait(&s->changed, &s->lock);
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += FLUSH_S;
+    while (s->active && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0) {
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void gp_http_stop(gp_http_server *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->stopping, true);
+    /* No new connections; the listening socket is ours again, or libmicrohttpd will close it. */
+    if (MHD_quiesce_daemon(s->daemon) == MHD_INVALID_SOCKET)
+        s->listener.fd = -1;
+    drain(s);
+    MHD_stop_daemon(s->daemon);
+    server_free(s);
+}
+
+unsigned gp_http_port(const gp_http_server *s)
+{
+    return s->listener.port;
+}
