@@ -1,4 +1,5 @@
 #include "client/term/term.h"
+#include "proto/query/timeparse.h"
 
 #include <time.h>
 
@@ -43,44 +44,11 @@ void gp_fmt_size_small(gp_buf *out, uint64_t bytes, bool align)
     gp_buf_pad(out, ' ', align ? 3 : 0);
 }
 
-/* The value of `part` in units of `whole` without trailing zeros, for example 1500/1000 as "1.5". */
-static void decimal(gp_buf *out, uint64_t part, uint64_t whole)
-{
-    gp_buf_u64(out, part / whole);
-    uint64_t rest = part % whole;
-    if (rest)
-        gp_buf_putc(out, '.');
-    while (rest) {
-        rest *= 10;
-        gp_buf_putc(out, (char)('0' + rest / whole));
-        rest %= whole;
-    }
-}
-
 void gp_fmt_duration_exact(gp_buf *out, int64_t ns)
 {
-    const uint64_t sec = 1000000000;
-    uint64_t v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
-    if (v == 0) {
-        gp_buf_puts(out, "0s");
-        return;
-    }
-    if (ns < 0)
-        gp_buf_putc(out, '-');
-    if (v < sec) {
-        uint64_t unit = v < 1000 ? 1 : v < 1000000 ? 1000 : 1000000;
-        decimal(out, v, unit);
-        gp_buf_puts(out, unit == 1 ? "ns" : unit == 1000 ? "\xc2\xb5s" : "ms");
-        return;
-    }
-    uint64_t hours = v / (3600 * sec);
-    uint64_t minutes = v / (60 * sec) % 60;
-    if (hours)
-        gp_buf_printf(out, "%lluh", (unsigned long long)hours);
-    if (hours || minutes)
-        gp_buf_printf(out, "%llum", (unsigned long long)minutes);
-    decimal(out, v % (60 * sec), sec);
-    gp_buf_putc(out, 's');
+    char text[64];
+    gp_duration_format(ns, text, sizeof text);
+    gp_buf_puts(out, text);
 }
 
 int64_t gp_round_ns(int64_t ns, int64_t unit)

@@ -70,7 +70,8 @@ static gp_code insn_from_json(const cJSON *o, const char *what, gp_bpf_insn *out
     if (!cJSON_IsObject(o))
         return gp_fail(err, GP_ECORRUPT, "%s: each of \"extra_bpf_filters\" must be an object", what);
     for (size_t i = 0; i < 4; i++) {
-        gp_code rc = gp_json_i64(o, what, members[i].name, &v[i], err);
+        const cJSON *m = cJSON_GetObjectItem(o, members[i].name); /* v4 writes "Op", YAML files "op" */
+        gp_code rc = m ? gp_json_i64(o, what, m->string, &v[i], err) : GP_OK;
         if (rc != GP_OK)
             return rc;
         if (v[i] < 0 || v[i] > members[i].max)
