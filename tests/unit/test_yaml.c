@@ -41,10 +41,10 @@ static int64_t int_at(const char *text, const char *path)
 static void yaml_and_json_give_the_same_tree(void **state)
 {
     (void)state;
+    static const char tabs[] = "{\n\t\"api\": {\n\t\t\"addr\": \"localhost:80\",\n"
+                               "\t\t\"keys\": [\"a\",\"b\"],\n\t\t\"n\": 3\n\t}\n}\n";
     const char *texts[] = {"api:\n  addr: \"localhost:80\"\n  keys: [a, b]\n  n: 3\n",
-                           "{\"api\":{\"addr\":\"localhost:80\",\"keys\":[\"a\",\"b\"],\"n\":3}}",
-                           "{\n\t\"api\": {\n\t\t\"addr\": \"localhost:80\",\n\t\t\"keys\": [\"a\",\"b\"],\n"
-                           "\t\t\"n\": 3\n\t}\n}\n"};
+                           "{\"api\":{\"addr\":\"localhost:80\",\"keys\":[\"a\",\"b\"],\"n\":3}}", tabs};
     for (size_t i = 0; i < 3; i++) {
         gp_yaml_doc *doc = parse(texts[i]);
         const gp_yaml_node *root = gp_yaml_root(doc);
