@@ -1,0 +1,141 @@
+/* Queries: at once, or as a stream of partial results. */
+#include "client/transport.h"
+#include "proto/base/version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The request body. Whatever the caller wants to print, the answer must come as JSON. */
+static gp_code args_body(const gp_args *args, gp_buf *out, gp_error *err)
+{
+    gp_args copy;
+    gp_args_init(&copy);
+    gp_code rc = gp_args_copy(args, &copy, err);
+    if (rc == GP_OK)
+        rc = gp_args_set(&copy.format, "json", err);
+    if (rc == GP_OK && (!copy.caller || !*copy.caller)) {
+        char caller[64];
+        snprintf(caller, sizeof caller, "gpclient/%s", gp_version());
+        rc = gp_args_set(&copy.caller, caller, err);
+    }
+    if (rc == GP_OK)
+        gp_args_to_json(&copy, out);
+    gp_args_free(&copy);
+    if (rc == GP_OK && out->failed)
+        rc = gp_fail(err, GP_ENOMEM, "out of memory for the query's arguments");
+    return rc;
+}
+
+gp_code gp_client_query(gp_client *c, const gp_args *args, gp_result *out, gp_problem *problem, gp_error *err)
+{
+    gp_error local = GP_ERROR_INIT;
+    err = err ? err : &local;
+    gp_buf body = GP_BUF_INIT;
+    gp_call call = {.method = "POST", .path = "/_query", .body = &body, .problem = problem};
+    gp_code rc = args_body(args, &body, err);
+    if (rc == GP_OK)
+        rc = gp_client_call(c, &call, err);
+    if (rc == GP_OK) {
+        rc = gp_result_from_json(call.answer.data ? call.answer.data : "", call.answer.len, 0, out, err);
+        if (rc != GP_OK)
+            gp_error_prefix(err, "answer of %s", c->addr);
+    }
+    gp_buf_free(&call.answer);
+    gp_buf_free(&body);
+    return rc;
+}
+
+gp_code gp_client_validate(gp_client *c, const gp_args *args, gp_problem *problem, gp_error *err)
+{
+    gp_buf body = GP_BUF_INIT;
+    gp_call call = {.method = "POST", .path = "/_query/validate", .body = &body, .problem = problem};
+    gp_args_to_json(args, &body);
+    gp_code rc = gp_client_call(c, &call, err);
+    gp_buf_free(&call.answer);
+    gp_buf_free(&body);
+    return rc;
+}
+
+/* What arrives on a stream, until its final event. */
+typedef struct stream {
+    gp_event_fn on_event;
+    void *ctx;
+    gp_result *out;
+    gp_problem *problem;
+    bool has_final;
+    gp_code code; /* an event that ends the stream: unusable, or the server's error */
+    gp_error err;
+} stream;
+
+static bool give(stream *s, gp_event_type type, const gp_result *result, const gp_problem *problem)
+{
+    return !s->on_event || s->on_event(s->ctx, type, result, problem);
+}
+
+static bool on_result(stream *s, gp_event_type type, const char *data, size_t len)
+{
+    gp_result result;
+    gp_result_init(&result);
+    s->code = gp_result_from_json(data, len, 0, &result, &s->err);
+    if (s->code != GP_OK) {
+        gp_result_free(&result);
+        return false;
+    }
+    bool go_on = give(s, type, &result, NULL);
+    if (type == GP_EVENT_FINAL && go_on && !s->has_final) {
+        s->has_final = true;
+        *s->out = result;
+    } else {
+        gp_result_free(&result);
+    }
+    return go_on;
+}
+
+static bool on_error(stream *s, const char *data, size_t len)
+{
+    gp_problem local = GP_PROBLEM_INIT;
+    gp_problem *problem = s->problem ? s->problem : &local;
+    gp_problem_free(problem);
+    bool known = gp_problem_from_json(data, len, problem);
+    const char *detail = known && problem->detail ? problem->detail : "the query failed";
+    s->code = gp_fail(&s->err, known && problem->status < 500 ? GP_EINVAL : GP_EINTERNAL, "%s", detail);
+    (void)give(s, GP_EVENT_ERROR, NULL, problem);
+    gp_problem_free(&local);
+    return false;
+}
+
+static bool on_sse(void *ctx, const char *name, const char *data, size_t len)
+{
+    stream *s = ctx;
+    if (strcmp(name, "partialResult") == 0)
+        return on_result(s, GP_EVENT_PARTIAL, data, len);
+    if (strcmp(name, "finalResult") == 0)
+        return on_result(s, GP_EVENT_FINAL, data, len);
+    if (strcmp(name, "queryError") == 0)
+        return on_error(s, data, len);
+    if (strcmp(name, "keepalive") == 0)
+        return give(s, GP_EVENT_KEEPALIVE, NULL, NULL);
+    return true; /* an event of a newer server */
+}
+
+gp_code gp_client_query_sse(gp_client *c, const gp_args *args, gp_event_fn on_event, void *ctx,
+                            gp_result *out, gp_problem *problem, gp_error *err)
+{
+    stream s = {.on_event = on_event, .ctx = ctx, .out = out, .problem = problem};
+    gp_sse sse = {.on_event = on_sse, .ctx = &s, .max_event = c->max_response};
+    gp_buf body = GP_BUF_INIT;
+    gp_call call = {.method = "POST", .path = "/_query/sse", .body = &body, .sse = &sse, .problem = problem};
+    gp_code rc = args_body(args, &body, err);
+    if (rc == GP_OK)
+        rc = gp_client_call(c, &call, err);
+    if (s.code != GP_OK)
+        rc = gp_fail(err, s.code, "%s: %s", c->addr, s.err.msg);
+    else if (rc == GP_OK && !s.has_final)
+        rc = gp_fail(err, GP_ENET, "%s: the stream ended before the final result", c->addr);
+    if (rc != GP_OK && s.has_final)
+        gp_result_free(out);
+    gp_sse_free(&sse);
+    gp_buf_free(&call.answer);
+    gp_buf_free(&body);
+    return rc;
+}

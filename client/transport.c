@@ -1,0 +1,271 @@
+#include "client/transport.h"
+#include "proto/base/version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 100, SHOWN_BYTES = 200 };
+#define DEFAULT_MAX_RESPONSE ((size_t)1 << 30)
+
+/* Whether a URL leads to this machine: such requests never go through a proxy. */
+static bool is_local(const char *url)
+{
+    static const char *const local[] = {"localhost", "127.", "[::1]", "unix"};
+    const char *host = strstr(url, "://");
+    for (size_t i = 0; host && i < sizeof local / sizeof local[0]; i++)
+        if (strncmp(host + 3, local[i], strlen(local[i])) == 0)
+            return true;
+    return false;
+}
+
+static long to_ms(int64_t ns)
+{
+    int64_t ms = ns / 1000000;
+    return ns <= 0 ? 0 : ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : (long)ms;
+}
+
+static bool add_header(gp_client *c, const char *line)
+{
+    struct curl_slist *grown = curl_slist_append(c->headers, line);
+    if (grown)
+        c->headers = grown;
+    return grown != NULL;
+}
+
+static bool set_options(gp_client *c, const gp_client_config *cfg)
+{
+    char agent[64];
+    snprintf(agent, sizeof agent, "gpclient/%s", gp_version());
+    CURL *h = c->curl;
+    long connect_ms = cfg->connect_timeout_ns > 0 ? to_ms(cfg->connect_timeout_ns) : CONNECT_TIMEOUT_MS;
+    bool ok = curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->reason) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, to_ms(cfg->timeout_ns)) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_USERAGENT, cfg->user_agent ? cfg->user_agent : agent) == CURLE_OK;
+    if (ok && is_local(c->url))
+        ok = curl_easy_setopt(h, CURLOPT_PROXY, "") == CURLE_OK;
+    if (ok && c->socket)
+        ok = curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket) == CURLE_OK;
+    return ok;
+}
+
+gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *err)
+{
+    gp_client *c = calloc(1, sizeof *c);
+    if (!c)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a client");
+    gp_code rc = gp_client_parse_addr(cfg->addr, &c->url, &c->socket, err);
+    if (rc != GP_OK) {
+        gp_client_free(c);
+        return rc;
+    }
+    c->addr = strdup(cfg->addr);
+    c->max_response = cfg->max_response ? cfg->max_response : DEFAULT_MAX_RESPONSE;
+    c->canceled = cfg->canceled;
+    c->cancel_ctx = cfg->cancel_ctx;
+    c->curl = curl_easy_init();
+    c->multi = curl_multi_init();
+    /* An empty "Expect:" keeps curl from waiting for "100 Continue" before it sends larger bodies. */
+    if (!c->addr || !c->curl || !c->multi || !add_header(c, "Content-Type: application/json") ||
+        !add_header(c, "Accept: application/json, text/event-stream") || !add_header(c, "Expect:") ||
+        !set_options(c, cfg)) {
+        gp_client_free(c);
+        return gp_fail(err, GP_ENOMEM, "cannot set up a client for %s", cfg->addr);
+    }
+    *out = c;
+    return GP_OK;
+}
+
+void gp_client_free(gp_client *c)
+{
+    if (!c)
+        return;
+    curl_easy_cleanup(c->curl);
+    curl_multi_cleanup(c->multi);
+    curl_slist_free_all(c->headers);
+    free(c->addr);
+    free(c->url);
+    free(c->socket);
+    free(c);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *ctx)
+{
+    gp_call *call = ctx;
+    size_t len = size * n;
+    long status = 0;
+    curl_easy_getinfo(call->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (call->sse && status == 200) {
+        call->stream_code = gp_sse_feed(call->sse, data, len, &call->stream_err);
+        return call->stream_code == GP_OK ? len : CURL_WRITEFUNC_ERROR;
+    }
+    gp_buf_add(&call->answer, data, len);
+    if (!call->answer.failed)
+        return len;
+    call->stream_code = gp_fail(&call->stream_err, GP_ELIMIT, "the answer is larger than %zu bytes",
+                                call->client->max_response);
+    return CURL_WRITEFUNC_ERROR;
+}
+
+static gp_code code_of_status(long status)
+{
+    switch (status) {
+    case 400:
+    case 415:
+    case 422:
+        return GP_EINVAL;
+    case 401:
+    case 403:
+        return GP_EPERM;
+    case 404:
+        return GP_ENOTFOUND;
+    case 405:
+    case 501:
+        return GP_EUNSUPPORTED;
+    case 408:
+    case 504:
+        return GP_ETIMEOUT;
+    case 413:
+    case 429:
+    case 431:
+        return GP_ELIMIT;
+    case 502:
+        return GP_ENET;
+    case 503:
+        return GP_EBUSY;
+    default:
+        return status >= 500 ? GP_EINTERNAL : GP_ENET;
+    }
+}
+
+/* What the server says of the failure in one line: a problem document's detail and first error, v4's
+ * "error" member, or the beginning of the body. */
+static void describe(const gp_call *call, const gp_problem *problem, gp_buf *out)
+{
+    if (problem && (problem->detail || problem->n_errors)) {
+        gp_buf_puts(out, problem->detail ? problem->detail : "");
+        for (size_t i = 0; i < problem->n_errors && problem->errors[i].message; i++)
+            gp_buf_printf(out, "%s%s", i ? "; " : out->len ? ": " : "", problem->errors[i].message);
+        return;
+    }
+    cJSON *root = cJSON_ParseWithLength(call->answer.data ? call->answer.data : "", call->answer.len);
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(root, "error");
+    if (cJSON_IsString(error))
+        gp_buf_puts(out, error->valuestring);
+    else
+        gp_buf_add(out, call->answer.data,
+                   call->answer.len < SHOWN_BYTES ? call->answer.len : (size_t)SHOWN_BYTES);
+    cJSON_Delete(root);
+}
+
+static gp_code http_error(gp_client *c, gp_call *call, gp_error *err)
+{
+    gp_problem local = GP_PROBLEM_INIT;
+    gp_problem *problem = call->problem ? call->problem : &local;
+    gp_buf text = GP_BUF_INIT;
+    gp_problem_free(problem);
+    bool is_problem =
+        call->answer.len > 0 && gp_problem_from_json(call->answer.data, call->answer.len, problem);
+    describe(call, is_problem ? problem : NULL, &text);
+    gp_code rc = gp_fail(err, code_of_status(call->status), "%s: HTTP status %ld%s%s", c->addr, call->status,
+                         text.len ? ": " : "", text.len ? text.data : "");
+    gp_buf_free(&text);
+    gp_problem_free(&local);
+    return rc;
+}
+
+static gp_code transfer_error(gp_client *c, const gp_call *call, CURLcode code, gp_error *err)
+{
+    const char *reason = c->reason[0] ? c->reason : curl_easy_strerror(code);
+    switch (code) {
+    case CURLE_WRITE_ERROR:
+        if (call->stream_code != GP_OK)
+            return gp_fail(err, call->stream_code, "%s: %s", c->addr, call->stream_err.msg);
+        return gp_fail(err, GP_ENET, "%s: %s", c->addr, reason);
+    case CURLE_OPERATION_TIMEDOUT:
+        return gp_fail(err, GP_ETIMEOUT, "no answer from %s in time: %s", c->addr, reason);
+    case CURLE_OUT_OF_MEMORY:
+        return gp_fail(err, GP_ENOMEM, "%s: out of memory", c->addr);
+    case CURLE_URL_MALFORMAT:
+        return gp_fail(err, GP_EINVAL, "address %s: %s", c->addr, reason);
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return gp_fail(err, GP_ENET, "cannot reach %s: %s", c->addr, reason);
+    default:
+        return gp_fail(err, GP_ENET, "%s: %s", c->addr, reason);
+    }
+}
+
+/* Runs the transfer that was added to the multi handle to its end. */
+static gp_code run(gp_client *c, const gp_call *call, gp_error *err)
+{
+    int running = 1;
+    while (running) {
+        CURLMcode m = curl_multi_perform(c->multi, &running);
+        if (m == CURLM_OK && running)
+            m = curl_multi_poll(c->multi, NULL, 0, POLL_MS, NULL);
+        if (m != CURLM_OK)
+            return gp_fail(err, GP_EINTERNAL, "%s: %s", c->addr, curl_multi_strerror(m));
+        if (running && c->canceled && c->canceled(c->cancel_ctx))
+            return gp_fail(err, GP_ECANCELED, "the request to %s was canceled", c->addr);
+    }
+    int left = 0;
+    const CURLMsg *msg = curl_multi_info_read(c->multi, &left);
+    if (!msg)
+        return gp_fail(err, GP_EINTERNAL, "%s: the transfer has no outcome", c->addr);
+    return msg->data.result == CURLE_OK ? GP_OK : transfer_error(c, call, msg->data.result, err);
+}
+
+static gp_code prepare(gp_client *c, gp_call *call, const char *url, gp_error *err)
+{
+    CURL *h = c->curl;
+    const gp_buf *body = call->body;
+    bool ok = curl_easy_setopt(h, CURLOPT_URL, url) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_WRITEDATA, call) == CURLE_OK;
+    if (strcmp(call->method, "GET") == 0) {
+        ok = ok && curl_easy_setopt(h, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
+             curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, NULL) == CURLE_OK;
+    } else {
+        curl_off_t len = body ? (curl_off_t)body->len : 0;
+        ok = ok && curl_easy_setopt(h, CURLOPT_POST, 1L) == CURLE_OK &&
+             curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, len) == CURLE_OK &&
+             curl_easy_setopt(h, CURLOPT_POSTFIELDS, body && body->data ? body->data : "") == CURLE_OK &&
+             curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call->method) == CURLE_OK;
+    }
+    return ok ? GP_OK : gp_fail(err, GP_ENOMEM, "cannot set up a request to %s", c->addr);
+}
+
+gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
+{
+    gp_buf url = GP_BUF_INIT;
+    gp_buf_puts(&url, c->url);
+    gp_buf_puts(&url, call->path);
+    call->client = c;
+    call->stream_code = GP_OK;
+    call->answer.limit = c->max_response;
+    c->reason[0] = '\0';
+    gp_code rc = GP_OK;
+    if (url.failed || (call->body && call->body->failed))
+        rc = gp_fail(err, GP_ENOMEM, "out of memory for a request to %s", c->addr);
+    if (rc == GP_OK)
+        rc = prepare(c, call, url.data, err);
+    if (rc == GP_OK && curl_multi_add_handle(c->multi, c->curl) != CURLM_OK)
+        rc = gp_fail(err, GP_EINTERNAL, "cannot start a request to %s", c->addr);
+    if (rc == GP_OK) {
+        rc = run(c, call, err);
+        curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &call->status);
+        curl_multi_remove_handle(c->multi, c->curl);
+        if (rc == GP_OK && (call->status < 200 || call->status > 299))
+            rc = http_error(c, call, err);
+    }
+    gp_buf_free(&url);
+    return rc;
+}

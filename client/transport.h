@@ -1,0 +1,45 @@
+/*
+ * transport.h - one HTTP exchange over libcurl, with deadline, cancellation and a bound on what is accepted.
+ * Internal to libgpclient.
+ */
+#ifndef GP_CLIENT_TRANSPORT_H
+#define GP_CLIENT_TRANSPORT_H
+
+#include "client/gpclient.h"
+#include "client/sse.h"
+
+#include <curl/curl.h>
+
+struct gp_client {
+    CURL *curl;
+    CURLM *multi; /* keeps the connection, and lets us wait without losing sight of `canceled` */
+    struct curl_slist *headers;
+    char *addr; /* as the caller wrote it, for messages */
+    char *url;
+    char *socket;
+    size_t max_response;
+    bool (*canceled)(void *ctx);
+    void *cancel_ctx;
+    char reason[CURL_ERROR_SIZE];
+};
+
+typedef struct gp_call {
+    /* in */
+    const char *method;
+    const char *path;   /* with the query string, escaped */
+    const gp_buf *body; /* NULL: none */
+    gp_sse *sse;        /* receives the body of a 200 instead of answer; NULL: none */
+    gp_problem *problem;
+    /* out */
+    long status;
+    gp_buf answer; /* the caller's to free, whatever the outcome */
+    /* during the call */
+    gp_client *client;
+    gp_code stream_code; /* what ended the stream from our side */
+    gp_error stream_err;
+} gp_call;
+
+/* GP_OK for 2xx. Otherwise the code that fits, with the server's words in *err and *problem. */
+gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err);
+
+#endif
