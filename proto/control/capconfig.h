@@ -15,6 +15,8 @@
 
 #include <stdint.h>
 
+struct gp_yaml_node; /* proto/yaml/yaml.h */
+
 typedef struct gp_bpf_insn { /* classic BPF, struct sock_filter */
     uint16_t op;
     uint8_t jt, jf;
@@ -72,6 +74,10 @@ gp_code gp_capconfig_map_from_json(const char *text, size_t len, gp_capconfig_ma
  */
 gp_code gp_capconfig_map_from_request(const char *text, size_t len, gp_capconfig_map *out,
                                       gp_problem *problem);
+
+/* The "interfaces" mapping of a configuration file; messages name file, line and key. NULL or null: none. */
+gp_code gp_capconfig_map_from_yaml(const struct gp_yaml_node *interfaces, gp_capconfig_map *out,
+                                   gp_error *err);
 
 /* The answer to GET /config: {"status_code": 200, "ifaces": {...}}. */
 void gp_config_response_to_json(int status_code, const gp_capconfig_map *m, gp_buf *out);

@@ -1,5 +1,6 @@
 #include "proto/control/capconfig.h"
 #include "proto/control/status.h"
+#include "proto/yaml/yaml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -239,6 +240,42 @@ static void errors_stay_small(void **state)
     gp_buf_free(&b);
 }
 
+static gp_code from_yaml(const char *text, gp_capconfig_map *m, gp_error *err)
+{
+    gp_yaml_doc *doc;
+    assert_int_equal(gp_yaml_parse(&doc, "gp.yaml", text, strlen(text), err), GP_OK);
+    gp_code rc = gp_capconfig_map_from_yaml(gp_yaml_get(gp_yaml_root(doc), "interfaces"), m, err);
+    gp_yaml_free(doc);
+    return rc;
+}
+
+static void config_files(void **state)
+{
+    (void)state;
+    gp_capconfig_map m = {0};
+    gp_error err = GP_ERROR_INIT;
+    static const char text[] = "interfaces:\n"
+                               "  wlan0: {disable: true}\n"
+                               "  eth0:\n"
+                               "    promisc: true\n"
+                               "    ring_buffer: {block_size: 4096, num_blocks: 2}\n"
+                               "    extra_bpf_filters: [{op: 1, jt: 2, jf: 3, k: 4}]\n";
+    assert_int_equal(from_yaml(text, &m, &err), GP_OK);
+    assert_int_equal(m.n, 2);
+    assert_string_equal(m.entries[0].name, "eth0");
+    assert_int_equal(m.entries[0].cfg.block_size, 4096);
+    assert_int_equal(m.entries[0].cfg.extra_bpf[0].k, 4);
+    assert_false(m.entries[1].cfg.has_ring);
+    gp_capconfig_map_free(&m);
+    assert_int_equal(from_yaml("db: {}", &m, &err), GP_OK);
+    assert_int_equal(m.n, 0);
+    assert_int_equal(from_yaml("interfaces: [eth0]", &m, &err), GP_EINVAL);
+    assert_int_equal(from_yaml("interfaces: {eth0: {promisc: maybe}}", &m, &err), GP_EINVAL);
+    assert_int_equal(from_yaml("interfaces: {eth0: {extra_bpf_filters: [{op: 70000}]}}", &m, &err),
+                     GP_EINVAL);
+    assert_non_null(strstr(err.msg, "gp.yaml:1:"));
+}
+
 static void status_of_v4(void **state)
 {
     (void)state;
@@ -320,6 +357,7 @@ int main(void)
         cmocka_unit_test(requests_are_checked_as_by_v4),
         cmocka_unit_test(good_request_is_taken),
         cmocka_unit_test(errors_stay_small),
+        cmocka_unit_test(config_files),
         cmocka_unit_test(status_of_v4),
         cmocka_unit_test(status_is_sorted_and_checked),
         cmocka_unit_test(config_update_round_trip),
