@@ -1,0 +1,46 @@
+/*
+ * scan.h - one worker of a query: reads blocks, selects rows, adds them to tables.
+ *
+ * Only the columns that the query names are decoded, and of those the condition's come first: a block in
+ * which nothing matches costs no more. A damaged block is counted and skipped; only lack of memory ends a
+ * scan.
+ *
+ * Not thread-safe: one gp_scan per thread; the gp_scan_plan is shared and read-only.
+ */
+#ifndef GP_GODB_SCAN_H
+#define GP_GODB_SCAN_H
+
+#include "proto/base/log.h"
+#include "sensor/godb/aggtable.h"
+#include "sensor/godb/reader.h"
+#include "sensor/godb/select.h"
+
+/* What all workers of a query share. */
+typedef struct gp_scan_plan {
+    const gp_cond *cond; /* NULL: none */
+    uint32_t cond_columns;
+    uint32_t attr_columns;
+    gp_ip_version ip_version;
+    gp_keyspec key_v4, key_v6;
+    bool split_families; /* addresses are part of the key */
+    gp_log *log;
+} gp_scan_plan;
+
+/* Tables of one interface: with addresses in the key one for each family, otherwise only v4. */
+typedef struct gp_flow_tables {
+    gp_agg v4, v6;
+} gp_flow_tables;
+
+typedef struct gp_scan gp_scan;
+gp_code gp_scan_new(gp_scan **out, const gp_scan_plan *plan, gp_error *err);
+void gp_scan_free(gp_scan *s);
+const gp_query_stats *gp_scan_stats(const gp_scan *s);
+void gp_scan_count_day(gp_scan *s, bool damaged);
+
+/* Adds one block under time label `ts` (used only if time is part of the key). */
+gp_code gp_scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp_flow_tables *t, gp_error *err);
+/* Adds one live flow. */
+gp_code gp_scan_flow(const gp_scan_plan *plan, const gp_flow *flow, uint32_t ts, gp_flow_tables *t,
+                     gp_error *err);
+
+#endif

@@ -1,0 +1,409 @@
+/* Whole queries over a database that the test writes, against a row-by-row oracle. */
+#include "sensor/godb/engine.h"
+#include "sensor/godb/reader.h"
+#include "sensor/godb/writer.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { N_IFACES = 2, N_DAYS = 3, BLOCKS_PER_DAY = 4, FLOWS_PER_BLOCK = 300 };
+
+static const int64_t first_day = 1456358400; /* 2016-02-25 00:00 UTC */
+static const char *const iface_names[N_IFACES] = {"eth0", "eth1"};
+
+typedef struct stored_flow {
+    const char *iface;
+    int64_t ts;
+    gp_flow f;
+} stored_flow;
+
+typedef struct fixture {
+    char db[64];
+    stored_flow *flows;
+    size_t n;
+    gp_engine *engine;
+} fixture;
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
+/* Flow number i of a block: distinct keys within the block, few distinct values per column. */
+static gp_flow make_flow(size_t i, uint64_t *rng)
+{
+    bool v6 = i % 5 == 4;
+    gp_flow f = {.sip.len = v6 ? 16 : 4, .dip.len = v6 ? 16 : 4};
+    f.sip.bytes[0] = v6 ? 0x20 : 10;
+    f.dip.bytes[0] = v6 ? 0x20 : 192;
+    f.sip.bytes[f.sip.len - 1] = (uint8_t)(i % 7);
+    f.dip.bytes[f.dip.len - 1] = (uint8_t)(i % 11);
+    f.dport = (uint16_t)(i % 3 == 0 ? 443 : i);
+    f.proto = i % 2 ? 6 : 17;
+    f.c.bytes_rcvd = next_random(rng) % 100000;
+    f.c.bytes_sent = i % 4 ? next_random(rng) % 1000 : 0;
+    f.c.pkts_rcvd = f.c.bytes_rcvd ? 1 + f.c.bytes_rcvd / 1000 : 0;
+    f.c.pkts_sent = f.c.bytes_sent ? 1 + f.c.bytes_sent / 500 : 0;
+    return f;
+}
+
+static void write_block(fixture *fx, gp_writer *w, const char *iface, int64_t ts, uint64_t *rng)
+{
+    gp_flow flows[FLOWS_PER_BLOCK];
+    for (size_t i = 0; i < FLOWS_PER_BLOCK; i++) {
+        flows[i] = make_flow(i, rng);
+        fx->flows[fx->n++] = (stored_flow){iface, ts, flows[i]};
+    }
+    gp_error err = GP_ERROR_INIT;
+    if (gp_writer_write(w, ts, flows, FLOWS_PER_BLOCK, 0, NULL, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+}
+
+static int setup(void **state)
+{
+    fixture *fx = calloc(1, sizeof *fx);
+    assert_non_null(fx);
+    snprintf(fx->db, sizeof fx->db, "/tmp/gp_engine_XXXXXX");
+    assert_non_null(mkdtemp(fx->db));
+    fx->flows = calloc((size_t)N_IFACES * N_DAYS * BLOCKS_PER_DAY * FLOWS_PER_BLOCK, sizeof *fx->flows);
+    assert_non_null(fx->flows);
+    uint64_t rng = 99;
+    for (size_t i = 0; i < N_IFACES; i++) {
+        gp_writer *w = NULL;
+        const gp_writer_config cfg = {
+            .db = fx->db, .iface = iface_names[i], .codec = GP_CODEC_LZ4, .no_sync = true};
+        assert_int_equal(gp_writer_new(&w, &cfg, NULL), GP_OK);
+        for (int64_t day = 0; day < N_DAYS; day++)
+            for (int64_t b = 1; b <= BLOCKS_PER_DAY; b++)
+                write_block(fx, w, iface_names[i], first_day + day * 86400 + b * 300, &rng);
+        gp_writer_free(w);
+    }
+    const gp_engine_config cfg = {.db = fx->db, .threads = 3};
+    assert_int_equal(gp_engine_new(&fx->engine, &cfg, NULL), GP_OK);
+    *state = fx;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    fixture *fx = *state;
+    gp_engine_free(fx->engine);
+    nftw(fx->db, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(fx->flows);
+    free(fx);
+    return 0;
+}
+
+typedef struct query {
+    const char *type, *ifaces, *cond, *first, *last, *sort_by, *resolution;
+    uint64_t limit;
+    bool ascending, in, live;
+    int64_t max_mem_pct;
+} query;
+
+static void prepare(const query *q, gp_stmt *stmt)
+{
+    gp_args a;
+    gp_problem problem = GP_PROBLEM_INIT;
+    gp_args_init(&a);
+    gp_args_set(&a.query, q->type, NULL);
+    gp_args_set(&a.ifaces, q->ifaces ? q->ifaces : "any", NULL);
+    gp_args_set(&a.condition, q->cond, NULL);
+    gp_args_set(&a.first, q->first ? q->first : "0", NULL);
+    gp_args_set(&a.last, q->last, NULL);
+    gp_args_set(&a.sort_by, q->sort_by, NULL);
+    gp_args_set(&a.time_resolution, q->resolution, NULL);
+    gp_args_set(&a.format, "json", NULL);
+    a.num_results = q->limit;
+    a.sort_ascending = q->ascending;
+    a.in = q->in;
+    a.live = q->live;
+    a.max_mem_pct = q->max_mem_pct;
+    assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
+    if (gp_args_prepare(&a, time(NULL), stmt, &problem) != GP_OK)
+        fail_msg("%s: %s", q->type, problem.n_errors ? problem.errors[0].message : problem.detail);
+    gp_problem_free(&problem);
+    gp_args_free(&a);
+}
+
+static int64_t round_up(int64_t ts, int64_t bin)
+{
+    return (ts + bin - 1) / bin * bin;
+}
+
+static gp_row project(const gp_stmt *s, const stored_flow *f)
+{
+    gp_row r = {.iface = f->iface, .c = f->f.c};
+    if (s->type.attr_mask & GP_ATTR_SIP)
+        r.sip = f->f.sip;
+    if (s->type.attr_mask & GP_ATTR_DIP)
+        r.dip = f->f.dip;
+    if (s->type.attr_mask & GP_ATTR_DPORT)
+        r.dport = f->f.dport;
+    if (s->type.attr_mask & GP_ATTR_PROTO)
+        r.proto = f->f.proto;
+    if (s->type.label_mask & GP_LABEL_TIME)
+        r.ts = round_up(f->ts, s->bin_size);
+    return r;
+}
+
+static bool same_key(const gp_row *a, const gp_row *b)
+{
+    return strcmp(a->iface, b->iface) == 0 && a->ts == b->ts && a->dport == b->dport &&
+           a->proto == b->proto && gp_addr_cmp(&a->sip, &b->sip) == 0 && gp_addr_cmp(&a->dip, &b->dip) == 0;
+}
+
+static void oracle_add(gp_result *r, const gp_row *row)
+{
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (same_key(&r->rows[i], row)) {
+            gp_counters_add(&r->rows[i].c, &row->c);
+            return;
+        }
+    }
+    assert_int_equal(gp_result_reserve_rows(r, r->n_rows + 1, NULL), GP_OK);
+    r->rows[r->n_rows++] = *row;
+}
+
+static bool wanted(const gp_stmt *s, const stored_flow *f, const char *only_iface)
+{
+    if (only_iface && strcmp(only_iface, f->iface) != 0)
+        return false;
+    return f->ts >= s->first && f->ts <= s->last && (!s->cond || gp_cond_match(s->cond, &f->f));
+}
+
+/* The same answer by brute force: rows, totals, hits, sorted and cut. */
+static void oracle(const fixture *fx, const gp_stmt *s, const char *only_iface, gp_result *r)
+{
+    gp_result_init(r);
+    for (size_t i = 0; i < fx->n; i++) {
+        if (!wanted(s, &fx->flows[i], only_iface))
+            continue;
+        gp_row row = project(s, &fx->flows[i]);
+        oracle_add(r, &row);
+    }
+    gp_direction_filter dir = s->cond ? gp_cond_direction(s->cond) : GP_DIRF_NONE;
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (dir != GP_DIRF_NONE && !gp_direction_match(dir, &r->rows[i].c))
+            continue;
+        r->rows[kept++] = r->rows[i];
+        gp_counters_add(&r->totals, &r->rows[i].c);
+    }
+    r->n_rows = kept;
+    r->hits_total = kept;
+    gp_result_sort(r, s->sort_by, s->direction, s->sort_ascending, s->num_results);
+}
+
+static void check(const fixture *fx, const query *q)
+{
+    gp_stmt stmt;
+    gp_result got;
+    gp_result want;
+    gp_error err = GP_ERROR_INIT;
+    prepare(q, &stmt);
+    if (gp_engine_run(fx->engine, &stmt, NULL, &got, &err) != GP_OK)
+        fail_msg("%s: %s", q->type, err.msg);
+    const char *only = q->ifaces && strcmp(q->ifaces, "any") != 0 ? q->ifaces : NULL;
+    oracle(fx, &stmt, only, &want);
+    assert_int_equal(got.hits_total, want.hits_total);
+    assert_int_equal(got.n_rows, want.n_rows);
+    assert_memory_equal(&got.totals, &want.totals, sizeof got.totals);
+    for (size_t i = 0; i < got.n_rows; i++) {
+        if (!same_key(&got.rows[i], &want.rows[i]) ||
+            memcmp(&got.rows[i].c, &want.rows[i].c, sizeof got.rows[i].c) != 0)
+            fail_msg("query '%s' (%s): row %zu differs", q->type, q->cond ? q->cond : "no condition", i);
+    }
+    gp_result_free(&got);
+    gp_result_free(&want);
+    gp_stmt_free(&stmt);
+}
+
+static void queries_equal_the_oracle(void **state)
+{
+    static const query queries[] = {
+        {.type = "sip"},
+        {.type = "sip,dip", .limit = 10},
+        {.type = "dport,proto", .limit = 5, .sort_by = "packets"},
+        {.type = "sip,dip,dport,proto", .limit = 1000, .ascending = true},
+        {.type = "sip,dip,dport,proto", .limit = 7, .in = true},
+        {.type = "dip", .ifaces = "eth1", .limit = 3},
+        {.type = "proto", .cond = "dport = 443"},
+        {.type = "sip,dport", .cond = "snet = 10.0.0.0/30 & dport != 443", .limit = 20},
+        {.type = "dip,proto", .cond = "dip = 2000::3 | dport < 50", .limit = 20},
+        {.type = "sip", .cond = "dir = in"},
+        {.type = "sip,dip,dport,proto", .cond = "dir = uni & proto = 17", .limit = 50},
+        {.type = "time"},
+        {.type = "time,proto", .cond = "proto = 6"},
+        {.type = "time", .resolution = "1h"},
+        {.type = "time,sip,dip", .resolution = "10m"},
+        {.type = "raw", .cond = "dport = 443"},
+        {.type = "iface"},
+        {.type = "iface", .first = "1456445100", .last = "1456531500"},
+        {.type = "sip", .first = "1456445100", .last = "1456531500"},
+        {.type = "talk_conv", .first = "1456358700", .last = "1456358700"},
+    };
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+        check(*state, &queries[i]);
+}
+
+static void summary_states_what_was_covered(void **state)
+{
+    const fixture *fx = *state;
+    gp_stmt stmt;
+    gp_result r;
+    prepare(&(query){.type = "sip", .limit = 1}, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, NULL), GP_OK);
+    assert_int_equal(r.first.sec, first_day);
+    assert_int_equal(r.last.sec, first_day + (N_DAYS - 1) * 86400 + BLOCKS_PER_DAY * 300);
+    assert_int_equal(r.n_ifaces, N_IFACES);
+    assert_int_equal(r.hits_displayed, 1);
+    assert_int_equal(r.status, GP_STATUS_OK);
+    assert_int_equal(r.n_hosts, 1);
+    assert_int_equal(r.stats.blocks_processed, N_IFACES * N_DAYS * BLOCKS_PER_DAY);
+    assert_int_equal(r.stats.directories_processed, N_IFACES * N_DAYS);
+    assert_int_equal(r.stats.blocks_corrupted, 0);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+}
+
+static void empty_and_missing_are_told_apart(void **state)
+{
+    const fixture *fx = *state;
+    gp_stmt stmt;
+    gp_result r;
+    prepare(&(query){.type = "sip", .cond = "sip = 1.2.3.4"}, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, NULL), GP_OK);
+    assert_int_equal(r.status, GP_STATUS_EMPTY);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+    prepare(&(query){.type = "sip", .first = "100", .last = "200"}, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, NULL), GP_OK);
+    assert_int_equal(r.status, GP_STATUS_MISSING_DATA);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+}
+
+static void unknown_interface_is_an_error(void **state)
+{
+    const fixture *fx = *state;
+    gp_stmt stmt;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    prepare(&(query){.type = "sip", .ifaces = "eth7"}, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, &err), GP_EINVAL);
+    assert_non_null(strstr(err.msg, "eth7"));
+    gp_stmt_free(&stmt);
+}
+
+static bool always(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void a_query_can_be_canceled(void **state)
+{
+    const fixture *fx = *state;
+    gp_stmt stmt;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    const gp_run_hooks hooks = {.canceled = always};
+    prepare(&(query){.type = "sip,dip"}, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, &hooks, &r, &err), GP_ECANCELED);
+    gp_stmt_free(&stmt);
+}
+
+/* Flips bytes in the middle of a column file of the first day: its blocks fail, the others answer. */
+static void damage_costs_only_the_damaged_blocks(void **state)
+{
+    fixture *fx = *state;
+    gp_day *day = NULL;
+    char path[512];
+    assert_int_equal(gp_day_open(&day, fx->db, "eth0", first_day, NULL), GP_OK);
+    snprintf(path, sizeof path, "%s/sip.gpf", gp_day_path(day));
+    gp_day_close(day);
+    assert_int_equal(truncate(path, 3), 0);
+    gp_stmt stmt;
+    gp_result r;
+    prepare(&(query){.type = "sip", .limit = 5}, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, NULL), GP_OK);
+    assert_int_equal(r.stats.blocks_corrupted, BLOCKS_PER_DAY);
+    assert_int_equal(r.n_rows, 5);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+}
+
+static gp_code one_live_flow(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *),
+                             void *sink_ctx, gp_error *err)
+{
+    (void)ctx;
+    (void)err;
+    gp_flow f = {.dport = 4242, .proto = 6, .c = {.bytes_rcvd = 77, .pkts_rcvd = 1}};
+    f.sip = f.dip = gp_addr_from_bytes((const uint8_t[]){1, 2, 3, 4}, 4);
+    if (strcmp(iface, "eth9") == 0)
+        sink(sink_ctx, &f);
+    return GP_OK;
+}
+
+static gp_code live_ifaces(void *ctx, char ***out, size_t *n, gp_error *err)
+{
+    (void)ctx;
+    (void)err;
+    *out = calloc(2, sizeof **out);
+    (*out)[0] = strdup("eth1");
+    (*out)[1] = strdup("eth9");
+    *n = 2;
+    return GP_OK;
+}
+
+static void live_flows_are_part_of_the_answer(void **state)
+{
+    const fixture *fx = *state;
+    gp_engine *e = NULL;
+    gp_stmt stmt;
+    gp_result r;
+    const gp_engine_config cfg = {.db = fx->db, .live = {.flows = one_live_flow, .ifaces = live_ifaces}};
+    assert_int_equal(gp_engine_new(&e, &cfg, NULL), GP_OK);
+    prepare(&(query){.type = "sip,dport", .cond = "dport = 4242", .live = true}, &stmt);
+    assert_int_equal(gp_engine_run(e, &stmt, NULL, &r, NULL), GP_OK);
+    assert_int_equal(r.n_rows, 1);
+    assert_string_equal(r.rows[0].iface, "eth9");
+    assert_int_equal(r.rows[0].c.bytes_rcvd, 77);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+    gp_engine_free(e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(queries_equal_the_oracle, setup, teardown),
+        cmocka_unit_test_setup_teardown(summary_states_what_was_covered, setup, teardown),
+        cmocka_unit_test_setup_teardown(empty_and_missing_are_told_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(unknown_interface_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_query_can_be_canceled, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_costs_only_the_damaged_blocks, setup, teardown),
+        cmocka_unit_test_setup_teardown(live_flows_are_part_of_the_answer, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
