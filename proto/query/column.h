@@ -20,10 +20,9 @@ typedef enum gp_column {
     GP_COL_BYTES_SENT,
     GP_COL_PKTS_RCVD,
     GP_COL_PKTS_SENT,
-    GP_COL_COUNT
+    GP_COL_COUNT,
+    GP_COL_ATTR_COUNT = GP_COL_BYTES_RCVD /* attributes come first, then counters */
 } gp_column;
-
-enum { GP_COL_ATTR_COUNT = GP_COL_BYTES_RCVD };
 
 const char *gp_column_name(gp_column col); /* "sip", ..., also the file name without ".gpf" */
 

@@ -9,11 +9,11 @@
 #ifndef GP_GODB_READER_H
 #define GP_GODB_READER_H
 
+#include "proto/base/strlist.h"
 #include "sensor/godb/blockmeta.h"
 
 /* Names of the interfaces in the database, sorted. *out and each name malloc'ed; gp_strlist_free. */
 gp_code gp_db_list_ifaces(const char *db, char ***out, size_t *n, gp_error *err);
-void gp_strlist_free(char **list, size_t n);
 
 typedef struct gp_day_ref {
     int64_t day;        /* start of the UTC day, UNIX seconds */
@@ -33,10 +33,13 @@ void gp_day_close(gp_day *d);
 const gp_blockmeta *gp_day_meta(const gp_day *d);
 const char *gp_day_path(const gp_day *d); /* as found when it was opened */
 
+/* Announces which blocks will be read (default: all), so that each column is fetched with one read. */
+void gp_day_want(gp_day *d, size_t first, size_t last);
+
 /*
  * Reads and decompresses one column of one block into *raw (grown as needed, at least raw_len bytes,
- * owned by the caller; reuse it). *raw_len receives the length. Column files are mapped or read once and
- * kept open until gp_day_close. Every size is checked: GP_ECORRUPT, GP_EIO otherwise.
+ * owned by the caller; reuse it). *raw_len receives the length. Column files are read once for all
+ * wanted blocks and kept until gp_day_close. Every size is checked: GP_ECORRUPT, GP_EIO otherwise.
  */
 gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
                            gp_error *err);

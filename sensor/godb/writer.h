@@ -6,7 +6,7 @@
  * the folder is renamed to its new summary. A crash at any step leaves every earlier block readable, and
  * the next write continues at the last complete block (spec/godb-format.md).
  *
- * One writer per interface at a time (it is the sensor's writeout thread, or a tool). Not thread-safe.
+ * One writer per interface at a time (the sensor's writeout thread, or a tool). Not thread-safe.
  */
 #ifndef GP_GODB_WRITER_H
 #define GP_GODB_WRITER_H
@@ -22,6 +22,10 @@ typedef struct gp_writer_config {
     int level;          /* 0: default of the codec */
     mode_t permissions; /* of files; folders get the matching x bits. 0: 0644 */
     bool no_sync;       /* skip fsync (imports that can be repeated) */
+    /* Called before every step that changes the disk, with its name; tests interrupt writes here. NULL: none.
+     */
+    void (*before_step)(void *ctx, const char *step);
+    void *before_step_ctx;
 } gp_writer_config;
 
 typedef struct gp_writer gp_writer;
@@ -36,7 +40,7 @@ typedef struct gp_block_stats {
 
 /*
  * Writes one block. `flows` is reordered (IPv4 first, then sorted as v4 sorts). Keys must be unique.
- * GP_EEXIST if the day already holds a block with this timestamp. stats may be NULL.
+ * GP_EEXIST if the day already holds a block with this timestamp or a later one. stats may be NULL.
  */
 gp_code gp_writer_write(gp_writer *w, int64_t ts, gp_flow *flows, size_t n, uint64_t drops,
                         gp_block_stats *stats, gp_error *err);

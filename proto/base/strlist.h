@@ -1,0 +1,11 @@
+/* strlist.h - a malloc'ed array of malloc'ed strings. Not thread-safe. */
+#ifndef GP_BASE_STRLIST_H
+#define GP_BASE_STRLIST_H
+
+#include "proto/base/error.h"
+
+/* Appends a copy of s; (*list, *n) starts as (NULL, 0). */
+gp_code gp_strlist_add(char ***list, size_t *n, const char *s, gp_error *err);
+void gp_strlist_free(char **list, size_t n);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * daypath.h - where the day folders of an interface lie: <db>/<iface>/<year>/<month>/<day>[_<summary>].
+ *
+ * goProbe v4 takes year and month from the host's local time, although days are UTC days, so around
+ * the start of a month a day may lie in either of two month folders. Writing follows v4; reading looks in
+ * both.
+ */
+#ifndef GP_GODB_DAYPATH_H
+#define GP_GODB_DAYPATH_H
+
+#include "proto/base/error.h"
+
+#include <stdint.h>
+
+enum { GP_DB_PATH_MAX = 4096, GP_DAY_SECONDS = 86400 };
+#define GP_BLOCKMETA_FILE ".blockmeta"
+
+static inline int64_t gp_day_start(int64_t ts)
+{
+    return ts - ts % GP_DAY_SECONDS;
+}
+
+/* <db>/<iface>; refuses names that would leave the database folder. dst holds GP_DB_PATH_MAX. */
+gp_code gp_iface_path(const char *db, const char *iface, char *dst, gp_error *err);
+/* <db>/<iface>/<year>/<month> where v4 would write this day. */
+gp_code gp_month_path(const char *db, const char *iface, int64_t day, char *dst, gp_error *err);
+/* Finds the folder of a day in a month folder, whatever its summary: its name into name[256]; GP_ENOTFOUND.
+ */
+gp_code gp_day_find(const char *month_path, int64_t day, char *name, gp_error *err);
+/* Opens the folder of a day (*fd, O_DIRECTORY) and states its path. Survives a rename in between. */
+gp_code gp_day_folder_open(const char *db, const char *iface, int64_t day, int *fd, char *path,
+                           gp_error *err);
+
+#endif

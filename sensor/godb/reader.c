@@ -1,0 +1,371 @@
+#include "sensor/godb/reader.h"
+
+#include "proto/base/strlist.h"
+#include "sensor/godb/bitpack.h"
+#include "sensor/godb/daypath.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    MAX_META_SIZE = 64 << 20,    /* 500,000 blocks in a day: no writer makes that */
+    WHOLE_FILE_LIMIT = 256 << 20 /* column files up to this size are read at once */
+};
+
+/* ---- listing ----------------------------------------------------------------------------------------- */
+
+static bool is_folder(int at, const struct dirent *e)
+{
+    struct stat st;
+    if (e->d_name[0] == '.')
+        return false;
+    if (e->d_type != DT_UNKNOWN && e->d_type != DT_LNK)
+        return e->d_type == DT_DIR;
+    return fstatat(at, e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+gp_code gp_db_list_ifaces(const char *db, char ***out, size_t *n, gp_error *err)
+{
+    *out = NULL;
+    *n = 0;
+    DIR *dir = opendir(db);
+    if (!dir)
+        return gp_fail_errno(err, errno, "cannot open database '%s'", db);
+    gp_code code = GP_OK;
+    for (struct dirent *e; code == GP_OK && (e = readdir(dir));)
+        if (is_folder(dirfd(dir), e))
+            code = gp_strlist_add(out, n, e->d_name, err);
+    closedir(dir);
+    if (code != GP_OK) {
+        gp_strlist_free(*out, *n);
+        *out = NULL;
+        *n = 0;
+        return code;
+    }
+    if (*n)
+        qsort(*out, *n, sizeof **out, compare_names);
+    return GP_OK;
+}
+
+typedef struct day_list {
+    int64_t first, last;
+    gp_day_ref *days;
+    size_t n, cap;
+} day_list;
+
+static gp_code add_day(day_list *l, const char *name, gp_error *err)
+{
+    gp_day_ref ref;
+    if (gp_dayname_parse(name, &ref.day, &ref.sum, &ref.has_sum, NULL) != GP_OK)
+        return GP_OK; /* not one of ours */
+    if (l->first >= ref.day + GP_DAY_SECONDS || l->last < ref.day)
+        return GP_OK;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 32;
+        gp_day_ref *days = realloc(l->days, cap * sizeof *days);
+        if (!days)
+            return gp_fail(err, GP_ENOMEM, "out of memory for a list of days");
+        l->days = days;
+        l->cap = cap;
+    }
+    l->days[l->n++] = ref;
+    return GP_OK;
+}
+
+/* Years, months and days are three levels of folders with numbers as names. */
+static gp_code list_level(int at, const char *name, unsigned level, day_list *l, gp_error *err)
+{
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT && level > 0 ? GP_OK
+                                            : gp_fail_errno(err, errno, "cannot open folder '%s'", name);
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return gp_fail_errno(err, errno, "cannot read folder '%s'", name);
+    }
+    gp_code code = GP_OK;
+    for (struct dirent *e; code == GP_OK && (e = readdir(dir));) {
+        if (e->d_name[0] < '0' || e->d_name[0] > '9' || !is_folder(fd, e))
+            continue;
+        code = level == 2 ? add_day(l, e->d_name, err) : list_level(fd, e->d_name, level + 1, l, err);
+    }
+    closedir(dir);
+    return code;
+}
+
+static int compare_days(const void *a, const void *b)
+{
+    const gp_day_ref *x = a;
+    const gp_day_ref *y = b;
+    return (x->day > y->day) - (x->day < y->day);
+}
+
+gp_code gp_db_list_days(const char *db, const char *iface, int64_t first, int64_t last, gp_day_ref **out,
+                        size_t *n, gp_error *err)
+{
+    day_list l = {.first = first, .last = last};
+    char path[GP_DB_PATH_MAX];
+    gp_code code = gp_iface_path(db, iface, path, err);
+    if (code == GP_OK)
+        code = list_level(AT_FDCWD, path, 0, &l, err);
+    if (code != GP_OK) {
+        free(l.days);
+        return code;
+    }
+    if (l.n)
+        qsort(l.days, l.n, sizeof *l.days, compare_days);
+    /* A day that a writer renamed while it was listed may have been seen under both names. */
+    size_t kept = 0;
+    for (size_t i = 0; i < l.n; i++)
+        if (kept == 0 || l.days[kept - 1].day != l.days[i].day)
+            l.days[kept++] = l.days[i];
+    *out = l.days;
+    *n = kept;
+    return GP_OK;
+}
+
+/* ---- a day ------------------------------------------------------------------------------------------- */
+
+typedef struct column_file {
+    int fd; /* -1: not open */
+    uint64_t size;
+    uint8_t *whole; /* the file from `start` to `end`, NULL: read block by block */
+    uint64_t start, end;
+    bool tried;
+} column_file;
+
+struct gp_day {
+    int fd; /* the folder: stays valid when a writer renames it */
+    char path[GP_DB_PATH_MAX];
+    gp_blockmeta meta;
+    size_t want_first, want_last; /* blocks that the caller is going to read */
+    column_file col[GP_COL_COUNT];
+    gp_buf packed;
+};
+
+static gp_code read_exact(int fd, uint8_t *dst, size_t len, uint64_t offset, const char *what, gp_error *err)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pread(fd, dst + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return gp_fail_errno(err, errno, "cannot read %s", what);
+        if (n == 0)
+            return gp_fail(err, GP_ECORRUPT, "%s ends at byte %llu, %zu bytes are missing (truncated?)", what,
+                           (unsigned long long)(offset + done), len - done);
+        done += (size_t)n;
+    }
+    return GP_OK;
+}
+
+static gp_code read_meta(gp_day *d, gp_error *err)
+{
+    struct stat st;
+    int fd = openat(d->fd, GP_BLOCKMETA_FILE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return gp_fail_errno(err, errno, "cannot open %s/" GP_BLOCKMETA_FILE, d->path);
+    gp_code code = GP_OK;
+    uint8_t *data = NULL;
+    if (fstat(fd, &st) != 0)
+        code = gp_fail_errno(err, errno, "cannot read %s/" GP_BLOCKMETA_FILE, d->path);
+    else if (st.st_size > MAX_META_SIZE)
+        code = gp_fail(err, GP_ECORRUPT, "%s/" GP_BLOCKMETA_FILE " has %lld bytes, more than any day needs",
+                       d->path, (long long)st.st_size);
+    else if (!(data = malloc((size_t)st.st_size + 1)))
+        code = gp_fail(err, GP_ENOMEM, "out of memory for block metadata");
+    if (code == GP_OK)
+        code = read_exact(fd, data, (size_t)st.st_size, 0, GP_BLOCKMETA_FILE, err);
+    if (code == GP_OK)
+        code = gp_blockmeta_decode(data, (size_t)st.st_size, &d->meta, err);
+    if (code == GP_ECORRUPT || code == GP_EUNSUPPORTED)
+        gp_error_prefix(err, "%s", d->path);
+    free(data);
+    close(fd);
+    return code;
+}
+
+gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day, gp_error *err)
+{
+    gp_day *d = calloc(1, sizeof *d);
+    if (!d)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a day of the database");
+    d->fd = -1;
+    for (unsigned i = 0; i < GP_COL_COUNT; i++)
+        d->col[i].fd = -1;
+    gp_code code = gp_day_folder_open(db, iface, day, &d->fd, d->path, err);
+    if (code == GP_OK)
+        code = read_meta(d, err);
+    if (code != GP_OK) {
+        gp_day_close(d);
+        return code;
+    }
+    d->want_last = d->meta.n_blocks ? d->meta.n_blocks - 1 : 0;
+    *out = d;
+    return GP_OK;
+}
+
+void gp_day_close(gp_day *d)
+{
+    if (!d)
+        return;
+    for (unsigned i = 0; i < GP_COL_COUNT; i++) {
+        free(d->col[i].whole);
+        if (d->col[i].fd >= 0)
+            close(d->col[i].fd);
+    }
+    if (d->fd >= 0)
+        close(d->fd);
+    gp_buf_free(&d->packed);
+    gp_blockmeta_free(&d->meta);
+    free(d);
+}
+
+const gp_blockmeta *gp_day_meta(const gp_day *d)
+{
+    return &d->meta;
+}
+
+const char *gp_day_path(const gp_day *d)
+{
+    return d->path;
+}
+
+void gp_day_want(gp_day *d, size_t first, size_t last)
+{
+    d->want_first = first;
+    d->want_last = last;
+}
+
+static gp_code open_column(gp_day *d, gp_column col, gp_error *err)
+{
+    column_file *f = &d->col[col];
+    char name[32];
+    struct stat st;
+    if (f->fd >= 0)
+        return GP_OK;
+    snprintf(name, sizeof name, "%s.gpf", gp_column_name(col));
+    f->fd = openat(d->fd, name, O_RDONLY | O_CLOEXEC);
+    if (f->fd < 0 || fstat(f->fd, &st) != 0)
+        return gp_fail_errno(err, errno, "cannot open %s/%s", d->path, name);
+    f->size = (uint64_t)st.st_size;
+    return GP_OK;
+}
+
+/* One read for all wanted blocks of a column. Failing to is no error: blocks can be read one by one. */
+static void load_wanted(gp_day *d, gp_column col)
+{
+    column_file *f = &d->col[col];
+    if (f->tried || d->want_first >= d->want_last)
+        return;
+    f->tried = true;
+    const gp_block_loc *first = &d->meta.blocks[d->want_first].col[col];
+    const gp_block_loc *last = &d->meta.blocks[d->want_last].col[col];
+    uint64_t end = last->offset + last->len;
+    if (end > f->size || end <= first->offset || end - first->offset > WHOLE_FILE_LIMIT)
+        return;
+    uint8_t *data = malloc((size_t)(end - first->offset));
+    if (!data)
+        return;
+    if (read_exact(f->fd, data, (size_t)(end - first->offset), first->offset, "column", NULL) != GP_OK) {
+        free(data);
+        return;
+    }
+    f->whole = data;
+    f->start = first->offset;
+    f->end = end;
+}
+
+/* The stored bytes of a block: from the loaded range, or read into d->packed. */
+static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, const uint8_t **out,
+                           gp_error *err)
+{
+    column_file *f = &d->col[col];
+    gp_code code = open_column(d, col, err);
+    if (code != GP_OK)
+        return code;
+    if (loc->offset > f->size || loc->len > f->size - loc->offset)
+        return gp_fail(err, GP_ECORRUPT, "%s.gpf has %llu bytes, the block's data ends at %llu",
+                       gp_column_name(col), (unsigned long long)f->size,
+                       (unsigned long long)(loc->offset + loc->len));
+    load_wanted(d, col);
+    if (f->whole && loc->offset >= f->start && loc->offset + loc->len <= f->end) {
+        *out = f->whole + (loc->offset - f->start);
+        return GP_OK;
+    }
+    gp_buf_clear(&d->packed);
+    if (!gp_buf_reserve(&d->packed, loc->len))
+        return gp_fail(err, GP_ENOMEM, "out of memory for a block of %u bytes", loc->len);
+    *out = (const uint8_t *)d->packed.data;
+    return read_exact(f->fd, (uint8_t *)d->packed.data, loc->len, loc->offset, gp_column_name(col), err);
+}
+
+/* What the decoded column must measure, by the flow counts of the block; for counters the possible range. */
+static gp_code check_raw_len(const gp_block_info *b, gp_column col, uint64_t len, gp_error *err)
+{
+    uint64_t n = b->n_v4 + b->n_v6;
+    uint64_t least = n * 2;
+    if (col == GP_COL_SIP || col == GP_COL_DIP)
+        least = b->n_v4 * 4 + b->n_v6 * 16;
+    else if (col == GP_COL_PROTO)
+        least = n;
+    else if (col != GP_COL_DPORT)
+        least = n + 1;
+    uint64_t most = col < GP_COL_ATTR_COUNT ? least : n * 8 + 1;
+    if (len >= least && len <= most)
+        return GP_OK;
+    return gp_fail(err, GP_ECORRUPT, "column %s has %llu bytes, %llu IPv4 and %llu IPv6 flows need %llu",
+                   gp_column_name(col), (unsigned long long)len, (unsigned long long)b->n_v4,
+                   (unsigned long long)b->n_v6, (unsigned long long)least);
+}
+
+gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
+                           gp_error *err)
+{
+    const gp_block_info *info = &d->meta.blocks[block];
+    const gp_block_loc *loc = &info->col[col];
+    const uint8_t *packed = NULL;
+    gp_buf_clear(raw);
+    /* Checked before any memory is sized by it. */
+    gp_code code = loc->raw_len || loc->len ? check_raw_len(info, col, loc->raw_len, err) : GP_OK;
+    if (code != GP_OK)
+        return code;
+    if (!gp_buf_reserve(raw, loc->raw_len))
+        return gp_fail(err, GP_ENOMEM, "out of memory for a column of %u bytes", loc->raw_len);
+    if (loc->raw_len == 0)
+        return GP_OK;
+    code = fetch_block(d, col, loc, &packed, err);
+    if (code == GP_OK)
+        code = gp_codec_decompress(codec, (gp_codec_type)loc->codec, packed, loc->len, (uint8_t *)raw->data,
+                                   loc->raw_len, err);
+    if (code == GP_ECORRUPT || code == GP_EUNSUPPORTED)
+        gp_error_prefix(err, "column %s", gp_column_name(col));
+    if (code == GP_OK)
+        raw->len = loc->raw_len;
+    return code;
+}
+
+gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,
+                              gp_error *err)
+{
+    gp_code code = check_raw_len(b, col, len, err);
+    if (code != GP_OK || col < GP_COL_ATTR_COUNT)
+        return code;
+    int64_t n = gp_bitpack_count(raw, len);
+    if (n < 0 || (uint64_t)n != b->n_v4 + b->n_v6)
+        return gp_fail(err, GP_ECORRUPT, "column %s holds %lld values, the block has %llu flows",
+                       gp_column_name(col), (long long)n, (unsigned long long)(b->n_v4 + b->n_v6));
+    return GP_OK;
+}

@@ -1,0 +1,100 @@
+#include "proto/query/args.h"
+#include "sensor/godb/bitpack.h"
+#include "sensor/godb/engine.h"
+#include "sensor/godb/reader.h"
+
+#include <stdlib.h>
+
+/* The counters of one block, from its four counter columns. */
+static gp_code block_counters(gp_day *day, gp_codec *codec, size_t block, gp_buf *raw, gp_counters *c,
+                              gp_error *err)
+{
+    const gp_block_info *info = &gp_day_meta(day)->blocks[block];
+    uint64_t sums[GP_COL_COUNT - GP_COL_ATTR_COUNT] = {0};
+    if (info->n_v4 + info->n_v6 == 0)
+        return GP_OK;
+    for (unsigned i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+        gp_column col = (gp_column)(GP_COL_ATTR_COUNT + i);
+        gp_code code = gp_day_read_column(day, codec, block, col, raw, err);
+        const uint8_t *bytes = (const uint8_t *)raw->data;
+        if (code == GP_OK)
+            code = gp_block_check_column(info, col, bytes, raw->len, err);
+        if (code != GP_OK)
+            return code;
+        size_t n = (size_t)(info->n_v4 + info->n_v6);
+        uint64_t *values = malloc(n * sizeof *values);
+        if (!values)
+            return gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu flows", n);
+        gp_bitunpack(bytes, raw->len, values);
+        for (size_t v = 0; v < n; v++)
+            sums[i] += values[v];
+        free(values);
+    }
+    const gp_counters add = {sums[0], sums[1], sums[2], sums[3]};
+    gp_counters_add(c, &add);
+    return GP_OK;
+}
+
+static void note_range(gp_iface_totals *t, int64_t ts)
+{
+    if (!t->first)
+        t->first = ts - GP_DB_WRITE_INTERVAL;
+    t->last = ts;
+}
+
+/* A day at the edge of the range: only some of its blocks count. */
+static gp_code add_blocks(gp_day *day, int64_t first, int64_t last, gp_iface_totals *t, gp_error *err)
+{
+    const gp_blockmeta *m = gp_day_meta(day);
+    gp_codec *codec = NULL;
+    gp_buf raw = GP_BUF_INIT;
+    gp_code code = gp_codec_new(&codec, err);
+    for (size_t i = 0; i < m->n_blocks && code == GP_OK; i++) {
+        const gp_block_info *b = &m->blocks[i];
+        if (b->ts < first || b->ts > last)
+            continue;
+        t->n_v4 += b->n_v4;
+        t->n_v6 += b->n_v6;
+        t->drops += b->drops;
+        note_range(t, b->ts);
+        code = block_counters(day, codec, i, &raw, &t->c, err);
+    }
+    gp_buf_free(&raw);
+    gp_codec_free(codec);
+    return code;
+}
+
+static gp_code add_day(const char *db, const char *iface, int64_t day_ts, int64_t first, int64_t last,
+                       gp_iface_totals *t, gp_error *err)
+{
+    gp_day *day = NULL;
+    gp_code code = gp_day_open(&day, db, iface, day_ts, err);
+    if (code != GP_OK)
+        return code;
+    const gp_blockmeta *m = gp_day_meta(day);
+    if (m->n_blocks && m->blocks[0].ts >= first && m->blocks[m->n_blocks - 1].ts <= last) {
+        t->n_v4 += m->sum.n_v4;
+        t->n_v6 += m->sum.n_v6;
+        t->drops += m->sum.drops;
+        gp_counters_add(&t->c, &m->sum.c);
+        note_range(t, m->blocks[0].ts);
+        note_range(t, m->blocks[m->n_blocks - 1].ts);
+    } else {
+        code = add_blocks(day, first, last, t, err);
+    }
+    gp_day_close(day);
+    return code;
+}
+
+gp_code gp_db_iface_totals(const char *db, const char *iface, int64_t first, int64_t last,
+                           gp_iface_totals *out, gp_error *err)
+{
+    gp_day_ref *days = NULL;
+    size_t n = 0;
+    *out = (gp_iface_totals){0};
+    gp_code code = gp_db_list_days(db, iface, first, last, &days, &n, err);
+    for (size_t i = 0; i < n && code == GP_OK; i++)
+        code = add_day(db, iface, days[i].day, first, last, out, err);
+    free(days);
+    return code;
+}
