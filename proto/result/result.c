@@ -1,0 +1,125 @@
+#include "proto/result/result.h"
+
+#include "proto/result/strpool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const status_names[] = {
+    [GP_STATUS_OK] = "ok",
+    [GP_STATUS_EMPTY] = "empty",
+    [GP_STATUS_MISSING_DATA] = "missing data",
+    [GP_STATUS_TOO_MANY_REQUESTS] = "too many requests",
+    [GP_STATUS_ERROR] = "error",
+};
+enum { N_STATUS = sizeof status_names / sizeof status_names[0] };
+
+const char *gp_status_name(gp_status_code code)
+{
+    return status_names[code];
+}
+
+bool gp_status_parse(const char *name, gp_status_code *out)
+{
+    for (unsigned i = 0; i < N_STATUS; i++) {
+        if (strcmp(name, status_names[i]) == 0) {
+            *out = (gp_status_code)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void gp_result_init(gp_result *r)
+{
+    *r = (gp_result){.status = GP_STATUS_OK};
+}
+
+void gp_result_free(gp_result *r)
+{
+    free(r->rows);
+    free(r->hosts);
+    free(r->ifaces);
+    gp_strpool_free(r->pool);
+    gp_result_init(r);
+}
+
+const char *gp_result_intern(gp_result *r, const char *s)
+{
+    if (!s)
+        return NULL;
+    if (!r->pool)
+        r->pool = gp_strpool_new();
+    return r->pool ? gp_strpool_add(r->pool, s, strlen(s)) : NULL;
+}
+
+gp_code gp_result_reserve_rows(gp_result *r, size_t n, gp_error *err)
+{
+    if (n <= r->cap_rows)
+        return GP_OK;
+    gp_row *rows = n <= SIZE_MAX / sizeof *rows ? realloc(r->rows, n * sizeof *rows) : NULL;
+    if (!rows)
+        return gp_fail(err, GP_ENOMEM, "out of memory for %zu result rows", n);
+    r->rows = rows;
+    r->cap_rows = n;
+    return GP_OK;
+}
+
+/* Grows an array whose capacity is the next power of two of its length. */
+static void *grow_array(void *array, size_t n, size_t size)
+{
+    if (array && (n & (n - 1)) != 0)
+        return array;
+    return realloc(array, (n ? n * 2 : 1) * size);
+}
+
+gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
+                           gp_error *err)
+{
+    const char *name = gp_result_intern(r, host);
+    const char *text = gp_result_intern(r, message);
+    if (!name || (message && !text))
+        return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
+    for (size_t i = 0; i < r->n_hosts; i++) {
+        if (r->hosts[i].host == name) {
+            r->hosts[i] = (gp_host_status){name, code, text};
+            return GP_OK;
+        }
+    }
+    gp_host_status *hosts = grow_array(r->hosts, r->n_hosts, sizeof *hosts);
+    if (!hosts)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
+    r->hosts = hosts;
+    r->hosts[r->n_hosts++] = (gp_host_status){name, code, text};
+    return GP_OK;
+}
+
+gp_code gp_result_add_iface(gp_result *r, const char *iface, gp_error *err)
+{
+    size_t at = 0;
+    while (at < r->n_ifaces && strcmp(r->ifaces[at], iface) < 0)
+        at++;
+    if (at < r->n_ifaces && strcmp(r->ifaces[at], iface) == 0)
+        return GP_OK;
+    const char *name = gp_result_intern(r, iface);
+    const char **ifaces = name ? grow_array(r->ifaces, r->n_ifaces, sizeof *ifaces) : NULL;
+    if (!ifaces)
+        return gp_fail(err, GP_ENOMEM, "out of memory for interface %s", iface);
+    r->ifaces = ifaces;
+    memmove(ifaces + at + 1, ifaces + at, (r->n_ifaces - at) * sizeof *ifaces);
+    ifaces[at] = name;
+    r->n_ifaces++;
+    return GP_OK;
+}
+
+void gp_result_finish(gp_result *r)
+{
+    r->hits_displayed = r->n_rows;
+    if (r->n_rows)
+        return;
+    r->status = r->data_available ? GP_STATUS_EMPTY : GP_STATUS_MISSING_DATA;
+    r->status_message =
+        gp_result_intern(r, r->data_available ? "query returned no results"
+                                              : "no data available for the specified interface(s) / time "
+                                                "range (maybe goProbe was not running)");
+}
