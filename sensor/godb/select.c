@@ -117,7 +117,7 @@ static void prefix_mask(uint8_t *mask, size_t bytes, unsigned bits)
 {
     for (size_t i = 0; i < bytes; i++) {
         unsigned here = bits > 8 * i ? bits - (unsigned)(8 * i) : 0;
-        mask[i] = here >= 8 ? 0xff : (uint8_t)(0xff00u >> here);
+        mask[i] = (uint8_t)(here >= 8 ? 0xffu : 0xff00u >> here);
     }
 }
 
@@ -152,7 +152,8 @@ static void mask_v6(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bi
     for (size_t i = 0; i < n; i++) {
         uint64_t a[2];
         memcpy(a, v + 16 * i, sizeof a);
-        m[i] = (uint8_t)((((a[0] & mask[0]) ^ want[0]) | ((a[1] & mask[1]) ^ want[1])) == 0) ^ (uint8_t)ne;
+        uint64_t diff = ((a[0] & mask[0]) ^ want[0]) | ((a[1] & mask[1]) ^ want[1]);
+        m[i] = (uint8_t)((diff == 0) ^ ne);
     }
 }
 

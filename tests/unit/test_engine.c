@@ -2,15 +2,13 @@
 #include "sensor/godb/engine.h"
 #include "sensor/godb/reader.h"
 #include "sensor/godb/writer.h"
+#include "tests/support/tempdir.h"
 
-#include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +26,7 @@ typedef struct stored_flow {
 } stored_flow;
 
 typedef struct fixture {
-    char db[64];
+    char db[GP_TEMPDIR_LEN];
     stored_flow *flows;
     size_t n;
     gp_engine *engine;
@@ -74,8 +72,7 @@ static int setup(void **state)
 {
     fixture *fx = calloc(1, sizeof *fx);
     assert_non_null(fx);
-    snprintf(fx->db, sizeof fx->db, "/tmp/gp_engine_XXXXXX");
-    assert_non_null(mkdtemp(fx->db));
+    gp_tempdir_make(fx->db);
     fx->flows = calloc((size_t)N_IFACES * N_DAYS * BLOCKS_PER_DAY * FLOWS_PER_BLOCK, sizeof *fx->flows);
     assert_non_null(fx->flows);
     uint64_t rng = 99;
@@ -95,19 +92,11 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     fixture *fx = *state;
     gp_engine_free(fx->engine);
-    nftw(fx->db, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    gp_tempdir_remove(fx->db);
     free(fx->flows);
     free(fx);
     return 0;
