@@ -1,0 +1,41 @@
+/* gpctl.h - what the files of gpctl share. */
+#ifndef GP_GPCTL_H
+#define GP_GPCTL_H
+
+#include "client/gpclient.h"
+
+#include <stdio.h>
+
+typedef enum command { CMD_NONE, CMD_STATUS, CMD_CONFIG, CMD_VERSION, CMD_HELP } command;
+
+typedef struct options {
+    command cmd;
+    command help_for; /* of CMD_HELP: the command to explain, CMD_NONE for gpctl itself */
+    char *server_addr;
+    int64_t timeout_ns;
+    const char *file; /* config: settings to send; NULL: none */
+    bool reload;
+    bool silent;
+    bool detailed;
+    const char *const *ifaces; /* the arguments behind the command */
+    size_t n_ifaces;
+} options;
+
+/*
+ * options.c: flags win over the environment, the environment over the configuration file. On GP_EINVAL
+ * usage should be shown with the error; o->cmd is then the command as far as it was recognized.
+ */
+gp_code options_parse(int argc, char **argv, options *o, gp_error *err);
+void options_free(options *o);
+
+/* help.c */
+void help_print(FILE *out, command cmd);
+
+/* status.c, config.c: append what goes to stdout. */
+gp_code run_status(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err);
+gp_code run_config(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err);
+
+/* "[eth0 eth1]", as v4 writes lists of names. */
+void put_names(gp_buf *out, const char *const *names, size_t n);
+
+#endif

@@ -1,0 +1,82 @@
+#include "client/gpctl/gpctl.h"
+
+static const char root_text[] = "gpctl shows and changes what a running goprobe captures.\n"
+                                "\n"
+                                "Usage:\n"
+                                "  gpctl [command]\n"
+                                "\n"
+                                "Available Commands:\n"
+                                "  config      Get or update goprobe's runtime configuration\n"
+                                "  help        Help about any command\n"
+                                "  status      Show capture status\n"
+                                "  version     Print version\n"
+                                "\n";
+
+static const char status_text[] =
+    "Show capture status: packets received, processed and dropped, in total and (+) since the last\n"
+    "writeout. Without interfaces all of them are shown.\n"
+    "\n"
+    "Usage:\n"
+    "  gpctl status [IFACES] [flags]\n"
+    "\n"
+    "Examples:\n"
+    "  gpctl status -s localhost:8145\n"
+    "  gpctl status -v eth0 eth1 -s unix:/run/goprobe.sock\n"
+    "\n"
+    "Flags:\n"
+    "  -v, --detailed   print extended interface statistics (packet parsing errors)\n"
+    "  -h, --help       help for status\n"
+    "\n";
+
+static const char config_text[] =
+    "Get or update goprobe's runtime configuration. Without interfaces all of them are shown. --file and\n"
+    "--reload change the configuration, exclude each other, and take no interfaces.\n"
+    "\n"
+    "Usage:\n"
+    "  gpctl config [IFACES] [flags]\n"
+    "\n"
+    "Examples:\n"
+    "  gpctl config -s localhost:8145\n"
+    "  gpctl config -f /etc/goprobe/new.yaml -s localhost:8145   send the interfaces of a file\n"
+    "  gpctl config --reload -s localhost:8145                   let goprobe read its own file again\n"
+    "\n"
+    "Flags:\n"
+    "  -f, --file string   apply config file to goprobe's runtime configuration\n"
+    "  -h, --help          help for config\n"
+    "  -r, --reload        reload on-disk config file and apply it to goprobe's runtime configuration\n"
+    "      --silent        don't output interface changes after update\n"
+    "\n";
+
+static const char version_text[] = "Print version\n"
+                                   "\n"
+                                   "Usage:\n"
+                                   "  gpctl version\n"
+                                   "\n"
+                                   "Examples:\n"
+                                   "  gpctl version\n"
+                                   "\n";
+
+static const char global_text[] =
+    "Global Flags:\n"
+    "      --config string        config file (default \"~/.gpctl.yaml\")\n"
+    "  -s, --server.addr string   server address of goprobe's API: host:port, http(s)://host:port or\n"
+    "                             unix:/path\n"
+    "  -t, --timeout duration     request timeout / deadline for goprobe's API (default 10s)\n"
+    "\n"
+    "Environment:\n"
+    "  GPCTL_SERVER_ADDR, GPCTL_TIMEOUT   stand in for flags that are not given, as do SERVER.ADDR and "
+    "TIMEOUT\n"
+    "  NO_COLOR                           no colours, on a terminal neither\n";
+
+void help_print(FILE *out, command cmd)
+{
+    static const char *const texts[] = {[CMD_NONE] = root_text,
+                                        [CMD_STATUS] = status_text,
+                                        [CMD_CONFIG] = config_text,
+                                        [CMD_VERSION] = version_text,
+                                        [CMD_HELP] = root_text};
+    fputs(texts[cmd], out);
+    fputs(global_text, out);
+    if (cmd == CMD_NONE || cmd == CMD_HELP)
+        fputs("\nUse \"gpctl [command] --help\" for more information about a command.\n", out);
+}

@@ -1,0 +1,107 @@
+/* gpctl - shows and changes what a running goprobe captures. */
+#include "client/gpctl/gpctl.h"
+#include "client/term/term.h"
+#include "proto/base/version.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void put_names(gp_buf *out, const char *const *names, size_t n)
+{
+    gp_buf_putc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        gp_buf_puts(out, i ? " " : "");
+        gp_buf_puts(out, names[i]);
+    }
+    gp_buf_putc(out, ']');
+}
+
+/* SIGINT and SIGTERM stay blocked during a request: that one is pending says that the user gave up. */
+static bool interrupted(void *ctx)
+{
+    (void)ctx;
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM));
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static gp_code talk(const options *o, gp_buf *out, gp_error *err)
+{
+    gp_client *c = NULL;
+    gp_client_config cfg = {.addr = o->server_addr,
+                            .timeout_ns = o->timeout_ns,
+                            .connect_timeout_ns = o->timeout_ns,
+                            .canceled = interrupted};
+    bool color = gp_term_colored(STDOUT_FILENO);
+    gp_code rc = gp_client_new(&c, &cfg, err);
+    block_signals();
+    if (rc == GP_OK)
+        rc = o->cmd == CMD_STATUS ? run_status(o, c, color, out, err) : run_config(o, c, color, out, err);
+    gp_client_free(c);
+    if (rc == GP_OK && out->failed)
+        rc = gp_fail(err, GP_ENOMEM, "out of memory for the output");
+    return rc;
+}
+
+static int fail_with(const gp_error *err)
+{
+    fprintf(stderr, "Error running command: %s\n", err->msg);
+    return EXIT_FAILURE;
+}
+
+static int print(const gp_buf *out)
+{
+    if (out->len && fwrite(out->data, 1, out->len, stdout) != out->len)
+        return EXIT_FAILURE;
+    if (fflush(stdout) == 0)
+        return EXIT_SUCCESS;
+    perror("gpctl: cannot write to standard output");
+    return EXIT_FAILURE;
+}
+
+static int run(const options *o)
+{
+    gp_error err = GP_ERROR_INIT;
+    gp_buf out = GP_BUF_INIT;
+    if (o->cmd == CMD_HELP) {
+        help_print(stdout, o->help_for);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    if (o->cmd == CMD_VERSION)
+        gp_buf_printf(&out, "gpctl - %s:\n    Git hash:       %s\n", gp_version(), gp_version_commit());
+    else if (talk(o, &out, &err) != GP_OK) {
+        gp_buf_free(&out);
+        return fail_with(&err);
+    }
+    int rc = print(&out);
+    gp_buf_free(&out);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    options o;
+    gp_error err = GP_ERROR_INIT;
+    gp_code rc = options_parse(argc, argv, &o, &err);
+    int exit_code;
+    if (rc == GP_OK) {
+        exit_code = run(&o);
+    } else {
+        if (rc == GP_EINVAL) {
+            help_print(stderr, o.cmd == CMD_HELP ? CMD_NONE : o.cmd);
+            fputc('\n', stderr);
+        }
+        exit_code = fail_with(&err);
+    }
+    options_free(&o);
+    return exit_code;
+}

@@ -1,0 +1,252 @@
+#include "client/gpctl/gpctl.h"
+#include "proto/query/timeparse.h"
+#include "proto/yaml/yaml.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_TIMEOUT_NS (10 * GP_NS_PER_SEC)
+static const char default_file[] = "/.gpctl.yaml"; /* below the home directory */
+
+enum { OPT_CONFIG = 256, OPT_SILENT };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"server.addr", required_argument, NULL, 's'},
+    {"timeout", required_argument, NULL, 't'},
+    {"detailed", optional_argument, NULL, 'v'},
+    {"file", required_argument, NULL, 'f'},
+    {"reload", optional_argument, NULL, 'r'},
+    {"silent", optional_argument, NULL, OPT_SILENT},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Flags as they were given, before the other sources are asked. */
+typedef struct flags {
+    const char *config, *server_addr, *timeout;
+    bool help;
+    int seen[16]; /* the command's own flags, to be checked once the command is known */
+    size_t n_seen;
+} flags;
+
+static const struct {
+    const char *name;
+    command cmd;
+} commands[] = {{"status", CMD_STATUS}, {"config", CMD_CONFIG}, {"version", CMD_VERSION}, {"help", CMD_HELP}};
+
+static gp_code find_command(const char *name, command *out, gp_error *err)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            *out = commands[i].cmd;
+            return GP_OK;
+        }
+    return gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpctl\"", name);
+}
+
+static const char *long_name(int opt)
+{
+    for (const struct option *o = long_options; o->name; o++)
+        if (o->val == opt)
+            return o->name;
+    return "?";
+}
+
+/* "--detailed" or "--detailed=false". */
+static gp_code set_bool(const char *name, const char *value, bool *out, gp_error *err)
+{
+    *out = !value || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+    if (*out || strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "invalid argument \"%s\" for \"--%s\" flag: write true or false", value,
+                   name);
+}
+
+static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)
+{
+    /* "-s=addr" means what "-s addr" means. */
+    const char *value = optarg && optarg[0] == '=' && opt < OPT_CONFIG ? optarg + 1 : optarg;
+    switch (opt) {
+    case OPT_CONFIG:
+        f->config = value;
+        return GP_OK;
+    case 's':
+        f->server_addr = value;
+        return GP_OK;
+    case 't':
+        f->timeout = value;
+        return GP_OK;
+    case 'h':
+        f->help = true;
+        return GP_OK;
+    default:
+        break;
+    }
+    if (f->n_seen < sizeof f->seen / sizeof f->seen[0])
+        f->seen[f->n_seen++] = opt;
+    if (opt == 'f') {
+        o->file = value;
+        return GP_OK;
+    }
+    bool *target = opt == 'v' ? &o->detailed : opt == 'r' ? &o->reload : &o->silent;
+    return set_bool(long_name(opt), value, target, err);
+}
+
+static gp_code bad_flag(int opt, char **argv, gp_error *err)
+{
+    const char *word = argv[optind - 1];
+    bool is_long = strncmp(word, "--", 2) == 0;
+    if (opt == ':')
+        return gp_fail(err, GP_EINVAL, "flag needs an argument: %s", word);
+    if (is_long || optopt == 0)
+        return gp_fail(err, GP_EINVAL, "unknown flag: %s", word);
+    return gp_fail(err, GP_EINVAL, "unknown shorthand flag: '%c' in %s", optopt, word);
+}
+
+static gp_code read_flags(int argc, char **argv, flags *f, options *o, gp_error *err)
+{
+    opterr = 0;
+    for (;;) {
+        int opt = getopt_long(argc, argv, ":s:t:vf:rh", long_options, NULL);
+        if (opt == -1)
+            return GP_OK;
+        gp_code rc = opt == '?' || opt == ':' ? bad_flag(opt, argv, err) : set_flag(opt, f, o, err);
+        if (rc != GP_OK)
+            return rc;
+    }
+}
+
+static gp_code check_flags(const flags *f, const options *o, gp_error *err)
+{
+    for (size_t i = 0; i < f->n_seen; i++) {
+        command owner = f->seen[i] == 'v' ? CMD_STATUS : CMD_CONFIG;
+        if (o->cmd != owner)
+            return gp_fail(err, GP_EINVAL, "unknown flag: --%s", long_name(f->seen[i]));
+    }
+    if (o->file && o->file[0] == '\0')
+        return gp_fail(err, GP_EINVAL, "--file: empty");
+    if (o->file && o->reload)
+        return gp_fail(
+            err, GP_EINVAL,
+            "cannot perform both config reload from disk and apply external runtime configuration");
+    return GP_OK;
+}
+
+/* The command and what stands behind it. */
+static gp_code read_command(int argc, char **argv, const flags *f, options *o, gp_error *err)
+{
+    if (optind < argc) {
+        gp_code rc = find_command(argv[optind++], &o->cmd, err);
+        if (rc != GP_OK)
+            return rc;
+    }
+    o->ifaces = (const char *const *)&argv[optind];
+    o->n_ifaces = (size_t)(argc - optind);
+    if (o->cmd == CMD_HELP && o->n_ifaces > 0)
+        return find_command(o->ifaces[0], &o->help_for, err);
+    if (f->help) {
+        o->help_for = o->cmd;
+        o->cmd = CMD_HELP;
+        return GP_OK;
+    }
+    if (o->cmd == CMD_NONE)
+        return gp_fail(err, GP_EINVAL, "no sub-command provided");
+    return check_flags(f, o, err);
+}
+
+/* Opens the configuration file; the default one may be missing (*doc is NULL then). */
+static gp_code load_file(const char *path, gp_yaml_doc **doc, gp_error *err)
+{
+    gp_buf home_file = GP_BUF_INIT;
+    const char *home = getenv("HOME");
+    *doc = NULL;
+    if (!path) {
+        gp_buf_puts(&home_file, home ? home : "");
+        gp_buf_puts(&home_file, default_file);
+    }
+    const char *name = path ? path : home_file.data;
+    gp_code rc = name ? gp_yaml_load(doc, name, err) : GP_OK;
+    if (rc == GP_ENOTFOUND && !path)
+        rc = GP_OK;
+    else if (rc != GP_OK)
+        gp_error_prefix(err, "failed to read config from file %s", name);
+    gp_buf_free(&home_file);
+    return rc == GP_EINVAL ? GP_EIO : rc; /* no matter of usage */
+}
+
+/* The first of flag, two variables and the file's key that says something; NULL: none does. */
+static gp_code setting(const char *flag, const char *var, const char *v4_var, const gp_yaml_doc *doc,
+                       const char *key, const char **out, gp_error *err)
+{
+    const char *values[] = {flag, getenv(var), getenv(v4_var)};
+    *out = NULL;
+    for (size_t i = 0; i < 3; i++)
+        if (values[i] && (i == 0 || values[i][0])) {
+            *out = values[i];
+            return GP_OK;
+        }
+    return doc ? gp_yaml_str(gp_yaml_find(gp_yaml_root(doc), key), out, err) : GP_OK;
+}
+
+static gp_code take_timeout(const char *text, int64_t *out, gp_error *err)
+{
+    gp_code rc = gp_duration_parse(text, out, err);
+    if (rc != GP_OK)
+        gp_error_prefix(err, "timeout");
+    else if (*out <= 0)
+        rc = gp_fail(err, GP_EINVAL, "timeout: %s is not a positive duration", text);
+    return rc;
+}
+
+static gp_code take_server(const char *addr, char **out, gp_error *err)
+{
+    if (!addr || !*addr)
+        return gp_fail(err, GP_EINVAL, "server.addr: empty");
+    char *url = NULL;
+    char *socket = NULL;
+    gp_code rc = gp_client_parse_addr(addr, &url, &socket, err);
+    free(url);
+    free(socket);
+    if (rc != GP_OK)
+        return gp_error_prefix(err, "server.addr");
+    *out = strdup(addr);
+    return *out ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory");
+}
+
+static gp_code read_settings(const flags *f, options *o, gp_error *err)
+{
+    gp_yaml_doc *doc = NULL;
+    const char *addr = NULL;
+    const char *timeout = NULL;
+    gp_code rc = load_file(f->config, &doc, err);
+    if (rc == GP_OK)
+        rc = setting(f->timeout, "GPCTL_TIMEOUT", "TIMEOUT", doc, "timeout", &timeout, err);
+    if (rc == GP_OK && timeout)
+        rc = take_timeout(timeout, &o->timeout_ns, err);
+    if (rc == GP_OK)
+        rc = setting(f->server_addr, "GPCTL_SERVER_ADDR", "SERVER.ADDR", doc, "server.addr", &addr, err);
+    if (rc == GP_OK)
+        rc = take_server(addr, &o->server_addr, err);
+    gp_yaml_free(doc);
+    return rc;
+}
+
+gp_code options_parse(int argc, char **argv, options *o, gp_error *err)
+{
+    flags f = {0};
+    *o = (options){.timeout_ns = DEFAULT_TIMEOUT_NS};
+    gp_code rc = read_flags(argc, argv, &f, o, err);
+    if (rc == GP_OK)
+        rc = read_command(argc, argv, &f, o, err);
+    if (rc == GP_OK && (o->cmd == CMD_STATUS || o->cmd == CMD_CONFIG))
+        rc = read_settings(&f, o, err);
+    return rc;
+}
+
+void options_free(options *o)
+{
+    free(o->server_addr);
+    *o = (options){0};
+}
