@@ -6,9 +6,16 @@
  *   negation    := '!' negation | primitive              also "not"
  *   primitive   := '(' disjunction ')' | attribute comparator value
  *
+ * Comparators may be words, too (eq, ne, lt, le, gt, ge, ...), and brackets and braces are parentheses.
+ *
  * A condition is parsed into an arena of nodes (index-linked, no pointers), desugared (src -> sip,
- * host -> sip|dip, net -> snet|dnet, ...), with the direction filter ("dir = in & ...") split off, since
- * that looks at aggregated counters, not at the key. Evaluation belongs to the query engine.
+ * host -> sip|dip, net -> snet|dnet, ...), with the direction filter ("dir = in & ...", one operand of the
+ * topmost conjunction) split off, since that looks at aggregated counters, not at the key. Evaluation
+ * belongs to the query engine.
+ *
+ * Guarantees to an evaluator: at most 65535 nodes; operands come before their node, so that one pass over
+ * the array in order evaluates everything; negations are resolved (no GP_COND_NOT); the depth is at most
+ * that of the user's nesting (256) plus the logarithms of the lists, so recursion is safe, too.
  *
  * Ownership: gp_cond is opaque, made by gp_cond_parse and released by gp_cond_free. Immutable after parse:
  * any number of threads may read it.
@@ -61,7 +68,9 @@ typedef struct gp_cond gp_cond;
 /*
  * Parses user input. An empty or blank text gives *out == NULL (no condition). Host names in sip, dip and
  * host are resolved by DNS within dns_timeout_ns (<= 0: the default of 1 s). On a syntax error GP_EINVAL with
- * the tokens, a '^' under the offending one and the description, as goProbe v4 words it.
+ * the tokens, a '^' under the offending one and the description, as goProbe v4 words it; for an impossible
+ * value with one line. GP_ETIMEOUT or GP_ENET where a name could not be looked up, GP_ELIMIT where the
+ * condition is too large.
  */
 gp_code gp_cond_parse(const char *text, int64_t dns_timeout_ns, gp_cond **out, gp_error *err);
 void gp_cond_free(gp_cond *cond);
@@ -70,8 +79,10 @@ const gp_cond_node *gp_cond_nodes(const gp_cond *cond, size_t *n);
 /* Index of the root, or -1 when only a direction filter was given. */
 int gp_cond_root(const gp_cond *cond);
 gp_direction_filter gp_cond_direction(const gp_cond *cond);
-uint32_t gp_cond_columns(const gp_cond *cond);         /* GP_ATTR_* that evaluation needs */
-gp_ip_version gp_cond_ip_version(const gp_cond *cond); /* V4/V6 where no other family can match */
+uint32_t gp_cond_columns(const gp_cond *cond); /* GP_ATTR_* that evaluation needs */
+/* V4/V6 where no other family can match. Exact, unlike v4, which also limits "sip != 1.2.3.4" and
+ * "sip = 1.2.3.4 | dport = 53" to IPv4. */
+gp_ip_version gp_cond_ip_version(const gp_cond *cond);
 
 /* The canonical text of the condition as it appears in results (v4's rendering). Owned by cond. */
 const char *gp_cond_string(const gp_cond *cond);
@@ -79,6 +90,9 @@ const char *gp_cond_string(const gp_cond *cond);
 /* The user's text in canonical tokens joined by blanks ("sip = 1.2.3.4 & dport = 80"), into dst; what v4
  * stores in a statement. GP_EINVAL if it cannot be tokenized. The result is malloc'ed. */
 gp_code gp_cond_canonical(const char *text, char **out, gp_error *err);
+/* The user's text with words and signs replaced by canonical ones and blanks kept; what v4 shows in errors.
+ * The result is malloc'ed. */
+gp_code gp_cond_plain(const char *text, char **out, gp_error *err);
 
 /* Plain evaluation of one flow, for live flows and as the oracle of tests. The direction filter is not part.
  */
