@@ -1,0 +1,119 @@
+/*
+ * config.h - the sensor's configuration: a YAML or JSON file, environment variables and flags.
+ *
+ * Files of goProbe v4 are accepted as they are, and so are its other two sources, in its order of
+ * precedence: a flag ("--api.addr X") wins over an environment variable (API_ADDR: the key in upper case
+ * with '_' for '.'), which wins over the file. Keys are case-insensitive; names of interfaces are not
+ * (v4 turns them into lower case, and then cannot find an interface "enX0").
+ *
+ * A key that is not known, or that has no meaning here any more, is accepted with a warning; a value that
+ * cannot work is an error naming file, line, key, value and what is allowed.
+ *
+ * Ownership: a gp_sensor_config owns everything in it. Once loaded it is only read, by any thread.
+ */
+#ifndef GP_CONFIG_CONFIG_H
+#define GP_CONFIG_CONFIG_H
+
+#include "proto/base/log.h"
+#include "proto/control/capconfig.h"
+#include "sensor/godb/codec.h"
+
+#include <sys/types.h>
+
+enum { GP_MAX_IFACES = 1024, GP_API_KEY_MIN = 32 };
+
+typedef struct gp_string_list {
+    char **items;
+    size_t n;
+} gp_string_list;
+
+typedef struct gp_db_config {
+    char *path;
+    gp_codec_type codec; /* default lz4 */
+    mode_t permissions;  /* of the files; 0: the writer's default */
+} gp_db_config;
+
+typedef struct gp_autodetect_config {
+    bool enabled;
+    gp_string_list exclude; /* names or "/regex/" */
+} gp_autodetect_config;
+
+typedef struct gp_api_config {
+    char *addr; /* NULL: no API */
+    bool metrics;
+    bool disable_iface_metrics;
+    bool profiling;          /* accepted, without effect: Go's profiler endpoints */
+    int64_t request_timeout; /* seconds; accepted, without effect, as in v4 */
+    gp_string_list keys;     /* checked for strength, but requests are not checked against them, as in v4 */
+    double max_req_per_sec;  /* token bucket for queries; 0: none */
+    int64_t max_burst;
+    int64_t max_concurrent; /* queries at a time; 0: no limit */
+} gp_api_config;
+
+typedef struct gp_local_buffers_config {
+    int64_t size_limit; /* bytes; 0: default of the capture manager */
+    int64_t num_buffers;
+} gp_local_buffers_config;
+
+typedef struct gp_logging_config {
+    char *destination; /* NULL: stdout, as in v4 */
+    gp_log_level level;
+    gp_log_encoding encoding;
+} gp_logging_config;
+
+typedef struct gp_sensor_config {
+    gp_db_config db;
+    gp_autodetect_config autodetect;
+    gp_capconfig_map ifaces;
+    bool syslog_flows; /* accepted, without effect, as in v4 */
+    gp_api_config api;
+    gp_local_buffers_config local_buffers;
+    gp_logging_config logging;
+    gp_string_list warnings; /* sentences for the log */
+} gp_sensor_config;
+
+/* One value that does not come from the file. */
+typedef struct gp_setting {
+    const char *key; /* "api.addr" */
+    const char *value;
+} gp_setting;
+
+typedef struct gp_config_sources {
+    const char *path; /* the file; NULL: none */
+    const gp_setting *flags;
+    size_t n_flags;
+    const char *(*getenv)(const char *name); /* NULL: no environment */
+} gp_config_sources;
+
+/* Loads and validates. On failure *out is empty. */
+gp_code gp_sensor_config_load(gp_sensor_config *out, const gp_config_sources *src, gp_error *err);
+/* The same with the text of the file given; src->path names it in messages. */
+gp_code gp_sensor_config_parse(gp_sensor_config *out, const gp_config_sources *src, const char *text,
+                               size_t len, gp_error *err);
+void gp_sensor_config_free(gp_sensor_config *cfg);
+
+/* The keys that exist, for the command line: "db.path", ... `help` describes one. */
+typedef enum gp_option_type {
+    GP_OPT_STR,
+    GP_OPT_BOOL,
+    GP_OPT_INT,
+    GP_OPT_F64,
+    GP_OPT_LIST,
+    GP_OPT_MODE,
+    GP_OPT_CODEC,
+    GP_OPT_LEVEL,
+    GP_OPT_ENCODING,
+    GP_OPT_IGNORED /* known to v4, no meaning here */
+} gp_option_type;
+
+typedef struct gp_option {
+    const char *key;
+    gp_option_type type;
+    size_t offset; /* in gp_sensor_config */
+    const char *help;
+} gp_option;
+
+const gp_option *gp_config_options(size_t *n);
+const gp_option *gp_config_option(const char *key); /* NULL: there is none */
+
+#endif

@@ -1,0 +1,50 @@
+/* The table of keys: what the loader reads, what the command line offers. */
+#include "sensor/config/config.h"
+
+#include <stddef.h>
+#include <strings.h>
+
+#define AT(member) offsetof(gp_sensor_config, member)
+
+static const gp_option options[] = {
+    {"api.addr", GP_OPT_STR, AT(api.addr), "address of the API server (host:port or unix:/path)"},
+    {"api.disable_iface_metrics", GP_OPT_BOOL, AT(api.disable_iface_metrics),
+     "metrics without the iface label"},
+    {"api.keys", GP_OPT_LIST, AT(api.keys), "API keys (checked for strength only)"},
+    {"api.metrics", GP_OPT_BOOL, AT(api.metrics), "serve /metrics for Prometheus"},
+    {"api.profiling", GP_OPT_BOOL, AT(api.profiling), "accepted, without effect"},
+    {"api.query_rate_limit.max_burst", GP_OPT_INT, AT(api.max_burst), "queries that may come at once"},
+    {"api.query_rate_limit.max_concurrent", GP_OPT_INT, AT(api.max_concurrent), "queries at a time"},
+    {"api.query_rate_limit.max_req_per_sec", GP_OPT_F64, AT(api.max_req_per_sec), "queries per second"},
+    {"api.request_timeout", GP_OPT_INT, AT(api.request_timeout), "accepted, without effect"},
+    {"autodetection.enabled", GP_OPT_BOOL, AT(autodetect.enabled), "capture every interface that is up"},
+    {"autodetection.exclude", GP_OPT_LIST, AT(autodetect.exclude),
+     "interfaces (names or /regex/) that autodetection leaves out"},
+    {"db.encoder_type", GP_OPT_CODEC, AT(db.codec), "lz4, zstd or null (default lz4)"},
+    {"db.path", GP_OPT_STR, AT(db.path), "database folder"},
+    {"db.permissions", GP_OPT_MODE, AT(db.permissions), "mode of database files (0644)"},
+    {"local_buffers.num_buffers", GP_OPT_INT, AT(local_buffers.num_buffers), "accepted, without effect"},
+    {"local_buffers.size_limit", GP_OPT_INT, AT(local_buffers.size_limit),
+     "bytes of flows that may wait for the disk"},
+    {"logging.destination", GP_OPT_STR, AT(logging.destination), "log file (default: standard output)"},
+    {"logging.encoding", GP_OPT_ENCODING, AT(logging.encoding), "logfmt or json (default logfmt)"},
+    {"logging.level", GP_OPT_LEVEL, AT(logging.level), "debug, info, warn or error (default info)"},
+    {"syslog_flows", GP_OPT_BOOL, AT(syslog_flows), "accepted, without effect"},
+    {"tracing.collector.endpoint", GP_OPT_IGNORED, 0, "accepted, without effect"},
+    {"tracing.collector.type", GP_OPT_IGNORED, 0, "accepted, without effect"},
+    {"tracing.enabled", GP_OPT_IGNORED, 0, "accepted, without effect"},
+};
+
+const gp_option *gp_config_options(size_t *n)
+{
+    *n = sizeof options / sizeof *options;
+    return options;
+}
+
+const gp_option *gp_config_option(const char *key)
+{
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (strcasecmp(options[i].key, key) == 0)
+            return &options[i];
+    return NULL;
+}

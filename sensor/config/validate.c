@@ -1,0 +1,123 @@
+#include "sensor/config/validate.h"
+#include "proto/query/ifsel.h"
+#include "proto/yaml/yaml.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define AT(member) offsetof(gp_sensor_config, member)
+
+static gp_code check_not_negative(const gp_sensor_config *cfg, const gp_option *o, const gp_yaml_node *node,
+                                  const char *what, gp_error *err)
+{
+    int64_t v;
+    memcpy(&v, (const char *)cfg + o->offset, sizeof v);
+    if (v >= 0)
+        return GP_OK;
+    return gp_yaml_fail(node, err, "%s, not %lld (allowed: 0 or more)", what, (long long)v);
+}
+
+/* The keys of v4's README: everybody knows them. */
+static bool is_demo_key(const char *key)
+{
+    return strcmp(key, "da53ae3fb482db63d9606a9324a694bf51f7ad47623c04ab7b97a811f2a78e05") == 0 ||
+           strcmp(key, "9e3b84ae1437a73154ac5c48a37d5085a3f6e68621b56b626f81620de271a2f6") == 0;
+}
+
+/* The key itself is a secret and does not belong into a log: its position names it. */
+static gp_code check_keys(const gp_sensor_config *cfg, const gp_yaml_node *node, gp_error *err)
+{
+    for (size_t i = 0; i < cfg->api.keys.n; i++) {
+        size_t len = strlen(cfg->api.keys.items[i]);
+        if (len < GP_API_KEY_MIN)
+            return gp_yaml_fail(node, err,
+                                "API key %zu considered insecure: insufficient key length %zu (allowed: %d "
+                                "characters or more)",
+                                i + 1, len, GP_API_KEY_MIN);
+        if (is_demo_key(cfg->api.keys.items[i]))
+            return gp_yaml_fail(node, err, "API key %zu considered compromised: it is a published demo key",
+                                i + 1);
+    }
+    return GP_OK;
+}
+
+/* Without an address there is no API, and v4 does not look at the rest of the section. */
+static gp_code check_api_option(const gp_sensor_config *cfg, const gp_option *o, const gp_yaml_node *node,
+                                gp_error *err)
+{
+    if (!cfg->api.addr)
+        return GP_OK;
+    if (o->offset == AT(api.keys))
+        return check_keys(cfg, node, err);
+    if (o->offset == AT(api.request_timeout))
+        return check_not_negative(cfg, o, node, "the request timeout must be a positive number", err);
+    if (o->offset == AT(api.max_concurrent))
+        return check_not_negative(cfg, o, node, "the number of concurrent queries must be a positive number",
+                                  err);
+    return GP_OK;
+}
+
+gp_code gp_config_check_option(const gp_sensor_config *cfg, const gp_option *o,
+                               const struct gp_yaml_node *node, gp_error *err)
+{
+    if (!node || o->type == GP_OPT_IGNORED)
+        return GP_OK;
+    if (o->offset == AT(local_buffers.size_limit))
+        return check_not_negative(cfg, o, node, "local buffer size must be a positive number", err);
+    if (o->offset == AT(local_buffers.num_buffers))
+        return check_not_negative(cfg, o, node, "number of local buffers must be a positive number", err);
+    return check_api_option(cfg, o, node, err);
+}
+
+static gp_code check_rate(const gp_api_config *api, const char *where, gp_error *err)
+{
+    if (!api->addr || (api->max_req_per_sec > 0) == (api->max_burst > 0))
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL,
+                   "%sapi.query_rate_limit: the query rate limit values must both be positive numbers "
+                   "(max_req_per_sec is %g, max_burst is %lld)",
+                   where, api->max_req_per_sec, (long long)api->max_burst);
+}
+
+static gp_code check_autodetect(const gp_sensor_config *cfg, const char *where, gp_error *err)
+{
+    if (cfg->ifaces.n > 0)
+        return gp_fail(err, GP_EINVAL,
+                       "%scannot have interface configurations present when auto-detection is enabled: "
+                       "remove interfaces, or set autodetection.enabled to false",
+                       where);
+    for (size_t i = 0; i < cfg->autodetect.exclude.n; i++) {
+        const char *name = cfg->autodetect.exclude.items[i];
+        gp_error why = GP_ERROR_INIT;
+        if (gp_ifsel_is_regex(name) && gp_ifsel_validate(name, &why) != GP_OK)
+            return gp_fail(err, GP_EINVAL,
+                           "%sautodetection.exclude: invalid regexp exclusion pattern '%s': %s", where, name,
+                           why.msg);
+    }
+    return GP_OK;
+}
+
+gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error *err)
+{
+    char where[300] = "";
+    if (file) {
+        strncat(where, file, 290);
+        strcat(where, ": ");
+    }
+    if (!cfg->db.path)
+        return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty", where);
+    gp_code rc = check_rate(&cfg->api, where, err);
+    if (rc != GP_OK)
+        return rc;
+    if (cfg->autodetect.enabled)
+        return check_autodetect(cfg, where, err);
+    if (cfg->ifaces.n == 0)
+        return gp_fail(err, GP_EINVAL,
+                       "%sno interfaces specified: name at least one below interfaces, or set "
+                       "autodetection.enabled",
+                       where);
+    if (cfg->ifaces.n > GP_MAX_IFACES)
+        return gp_fail(err, GP_ELIMIT, "%scannot monitor more than %d interfaces (%zu are configured)", where,
+                       GP_MAX_IFACES, cfg->ifaces.n);
+    return GP_OK;
+}
