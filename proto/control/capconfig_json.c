@@ -71,7 +71,7 @@ static gp_code insn_from_json(const cJSON *o, const char *what, gp_bpf_insn *out
         return gp_fail(err, GP_ECORRUPT, "%s: each of \"extra_bpf_filters\" must be an object", what);
     for (size_t i = 0; i < 4; i++) {
         const cJSON *m = cJSON_GetObjectItem(o, members[i].name); /* v4 writes "Op", YAML files "op" */
-        gp_code rc = m ? gp_json_i64(o, what, m->string, &v[i], err) : GP_OK;
+        gp_code rc = m ? gp_member_i64(o, what, m->string, &v[i], err) : GP_OK;
         if (rc != GP_OK)
             return rc;
         if (v[i] < 0 || v[i] > members[i].max)
@@ -114,19 +114,19 @@ static gp_code ring_from_json(const cJSON *ring, const char *what, gp_capconfig 
     if (!cJSON_IsObject(ring))
         return gp_fail(err, GP_ECORRUPT, "%s: \"ring_buffer\" must be an object", what);
     out->has_ring = true;
-    gp_code rc = gp_json_i64(ring, what, "block_size", &out->block_size, err);
-    return rc == GP_OK ? gp_json_i64(ring, what, "num_blocks", &out->num_blocks, err) : rc;
+    gp_code rc = gp_member_i64(ring, what, "block_size", &out->block_size, err);
+    return rc == GP_OK ? gp_member_i64(ring, what, "num_blocks", &out->num_blocks, err) : rc;
 }
 
 static gp_code capconfig_from_json(const cJSON *o, const char *name, gp_capconfig *out, gp_error *err)
 {
     if (!cJSON_IsObject(o))
         return gp_fail(err, GP_ECORRUPT, "%s: expected an object with capture settings", name);
-    gp_code rc = gp_json_bool(o, name, "ignore_vlans", &out->ignore_vlans, err);
+    gp_code rc = gp_member_bool(o, name, "ignore_vlans", &out->ignore_vlans, err);
     if (rc == GP_OK)
-        rc = gp_json_bool(o, name, "promisc", &out->promisc, err);
+        rc = gp_member_bool(o, name, "promisc", &out->promisc, err);
     if (rc == GP_OK)
-        rc = gp_json_bool(o, name, "disable", &out->disable, err);
+        rc = gp_member_bool(o, name, "disable", &out->disable, err);
     if (rc == GP_OK)
         rc = ring_from_json(cJSON_GetObjectItemCaseSensitive(o, "ring_buffer"), name, out, err);
     if (rc == GP_OK)
@@ -182,7 +182,7 @@ static gp_code map_from_object(const cJSON *root, gp_capconfig_map *out, gp_erro
 
 gp_code gp_capconfig_map_from_json(const char *text, size_t len, gp_capconfig_map *out, gp_error *err)
 {
-    cJSON *root = gp_json_object(text, len, "interface configuration", err);
+    cJSON *root = gp_cjson_object(text, len, "interface configuration", err);
     if (!root)
         return GP_ECORRUPT;
     gp_code rc = map_from_object(root, out, err);
@@ -192,7 +192,7 @@ gp_code gp_capconfig_map_from_json(const char *text, size_t len, gp_capconfig_ma
 
 gp_code gp_config_response_from_json(const char *text, size_t len, gp_capconfig_map *out, gp_error *err)
 {
-    cJSON *root = gp_json_object(text, len, "configuration response", err);
+    cJSON *root = gp_cjson_object(text, len, "configuration response", err);
     if (!root)
         return GP_ECORRUPT;
     const cJSON *ifaces = cJSON_GetObjectItemCaseSensitive(root, "ifaces");
@@ -256,7 +256,7 @@ static void complain_number(gp_problem *p, const char *path, const cJSON *value,
 static void check_int(const cJSON *v, const rule *r, const char *path, gp_problem *p)
 {
     int64_t n = 0;
-    if (!gp_json_to_i64(v, &n))
+    if (!gp_cjson_to_i64(v, &n))
         complain(p, path, v, "expected integer");
     else if (n < r->min)
         complain_number(p, path, v, ">=", r->min);

@@ -8,7 +8,7 @@
 /* Beyond 2^53 a double skips integers. */
 #define JSON_INT_MAX 9007199254740992.0
 
-cJSON *gp_json_object(const char *text, size_t len, const char *what, gp_error *err)
+cJSON *gp_cjson_object(const char *text, size_t len, const char *what, gp_error *err)
 {
     cJSON *root = cJSON_ParseWithLength(text, len);
     if (cJSON_IsObject(root))
@@ -21,7 +21,7 @@ cJSON *gp_json_object(const char *text, size_t len, const char *what, gp_error *
     return NULL;
 }
 
-bool gp_json_to_i64(const cJSON *number, int64_t *out)
+bool gp_cjson_to_i64(const cJSON *number, int64_t *out)
 {
     if (!cJSON_IsNumber(number))
         return false;
@@ -38,7 +38,7 @@ static const cJSON *member(const cJSON *o, const char *name)
     return cJSON_IsNull(v) ? NULL : v;
 }
 
-gp_code gp_json_bool(const cJSON *o, const char *what, const char *name, bool *out, gp_error *err)
+gp_code gp_member_bool(const cJSON *o, const char *what, const char *name, bool *out, gp_error *err)
 {
     const cJSON *v = member(o, name);
     if (!v)
@@ -49,29 +49,29 @@ gp_code gp_json_bool(const cJSON *o, const char *what, const char *name, bool *o
     return GP_OK;
 }
 
-gp_code gp_json_i64(const cJSON *o, const char *what, const char *name, int64_t *out, gp_error *err)
+gp_code gp_member_i64(const cJSON *o, const char *what, const char *name, int64_t *out, gp_error *err)
 {
     const cJSON *v = member(o, name);
     if (!v)
         return GP_OK;
-    if (!gp_json_to_i64(v, out))
+    if (!gp_cjson_to_i64(v, out))
         return gp_fail(err, GP_ECORRUPT, "%s: \"%s\" must be an integer", what, name);
     return GP_OK;
 }
 
-gp_code gp_json_u64(const cJSON *o, const char *what, const char *name, uint64_t *out, gp_error *err)
+gp_code gp_member_u64(const cJSON *o, const char *what, const char *name, uint64_t *out, gp_error *err)
 {
     int64_t v = 0;
     if (!member(o, name))
         return GP_OK;
-    if (!gp_json_to_i64(member(o, name), &v) || v < 0)
+    if (!gp_cjson_to_i64(member(o, name), &v) || v < 0)
         return gp_fail(err, GP_ECORRUPT, "%s: \"%s\" must be an integer of at least 0", what, name);
     *out = (uint64_t)v;
     return GP_OK;
 }
 
-gp_code gp_json_time(const cJSON *o, const char *what, const char *name, int64_t *sec, int32_t *nsec,
-                     gp_error *err)
+gp_code gp_member_time(const cJSON *o, const char *what, const char *name, int64_t *sec, int32_t *nsec,
+                       gp_error *err)
 {
     const cJSON *v = member(o, name);
     if (!v)
@@ -85,7 +85,7 @@ gp_code gp_json_time(const cJSON *o, const char *what, const char *name, int64_t
     return GP_OK;
 }
 
-gp_code gp_json_dup_str(const cJSON *o, const char *what, const char *name, char **out, gp_error *err)
+gp_code gp_member_dup_str(const cJSON *o, const char *what, const char *name, char **out, gp_error *err)
 {
     const cJSON *v = member(o, name);
     if (!v)

@@ -108,7 +108,7 @@ static gp_code parse_errors_from_json(const cJSON *list, const char *iface, gp_c
     cJSON_ArrayForEach(item, list)
     {
         int64_t v = 0;
-        if (!gp_json_to_i64(item, &v) || v < 0)
+        if (!gp_cjson_to_i64(item, &v) || v < 0)
             return gp_fail(err, GP_ECORRUPT, "%s: \"parsing_errors\" must be counters", iface);
         if (at < GP_PARSE_ERRORS) /* a newer peer may know further kinds */
             st->parse_errors[at++] = (uint64_t)v;
@@ -120,10 +120,10 @@ static gp_code stats_from_json(const cJSON *o, const char *iface, gp_capture_sta
 {
     if (!cJSON_IsObject(o))
         return gp_fail(err, GP_ECORRUPT, "%s: expected an object with capture statistics", iface);
-    gp_code rc = gp_json_time(o, iface, "started_at", &st->started_sec, &st->started_nsec, err);
+    gp_code rc = gp_member_time(o, iface, "started_at", &st->started_sec, &st->started_nsec, err);
     for (size_t i = 0; rc == GP_OK && i < N_COUNTERS; i++) {
         uint64_t v = 0;
-        rc = gp_json_u64(o, iface, counters[i].name, &v, err);
+        rc = gp_member_u64(o, iface, counters[i].name, &v, err);
         memcpy((char *)st + counters[i].offset, &v, sizeof v);
     }
     if (rc == GP_OK)
@@ -165,25 +165,26 @@ static gp_code statuses_from_json(const cJSON *map, gp_status *s, gp_error *err)
 static gp_code head_from_json(const cJSON *o, const char *what, int *status_code, char **error, gp_error *err)
 {
     int64_t code = 0;
-    gp_code rc = gp_json_i64(o, what, "status_code", &code, err);
+    gp_code rc = gp_member_i64(o, what, "status_code", &code, err);
     if (rc == GP_OK && (code < 0 || code > 999))
         rc = gp_fail(err, GP_ECORRUPT, "%s: \"status_code\" %lld is not an HTTP status", what,
                      (long long)code);
     *status_code = (int)code;
-    return rc == GP_OK ? gp_json_dup_str(o, what, "error", error, err) : rc;
+    return rc == GP_OK ? gp_member_dup_str(o, what, "error", error, err) : rc;
 }
 
 gp_code gp_status_from_json(const char *text, size_t len, gp_status *out, gp_error *err)
 {
-    cJSON *root = gp_json_object(text, len, "status", err);
+    cJSON *root = gp_cjson_object(text, len, "status", err);
     if (!root)
         return GP_ECORRUPT;
     gp_status s = {0};
     gp_code rc = head_from_json(root, "status", &s.status_code, &s.error, err);
     if (rc == GP_OK)
-        rc = gp_json_time(root, "status", "last_writeout", &s.last_writeout_sec, &s.last_writeout_nsec, err);
+        rc =
+            gp_member_time(root, "status", "last_writeout", &s.last_writeout_sec, &s.last_writeout_nsec, err);
     if (rc == GP_OK)
-        rc = gp_json_time(root, "status", "started_at", &s.started_sec, &s.started_nsec, err);
+        rc = gp_member_time(root, "status", "started_at", &s.started_sec, &s.started_nsec, err);
     if (rc == GP_OK)
         rc = statuses_from_json(cJSON_GetObjectItemCaseSensitive(root, "statuses"), &s, err);
     cJSON_Delete(root);
@@ -272,7 +273,7 @@ static gp_code changes_from_json(const cJSON *root, const char *name, gp_iface_c
         bool success = false;
         if (!cJSON_IsString(iface))
             return gp_fail(err, GP_ECORRUPT, "configuration update: each of \"%s\" must have a name", name);
-        gp_code rc = gp_json_bool(item, iface->valuestring, "success", &success, err);
+        gp_code rc = gp_member_bool(item, iface->valuestring, "success", &success, err);
         if (rc == GP_OK)
             rc = gp_iface_changes_add(c, iface->valuestring, success, err);
         if (rc != GP_OK)
@@ -284,7 +285,7 @@ static gp_code changes_from_json(const cJSON *root, const char *name, gp_iface_c
 gp_code gp_config_update_from_json(const char *text, size_t len, gp_config_update *out, gp_error *err)
 {
     static const char what[] = "configuration update";
-    cJSON *root = gp_json_object(text, len, what, err);
+    cJSON *root = gp_cjson_object(text, len, what, err);
     if (!root)
         return GP_ECORRUPT;
     gp_config_update u = {0};
