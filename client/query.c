@@ -26,6 +26,16 @@ static gp_code args_body(const gp_args *args, gp_buf *out, gp_error *err)
     return rc;
 }
 
+/* To the reader of a result bad text is bad input; here it is a peer that does not keep to the format. */
+static gp_code parse_result(const char *text, size_t len, gp_result *out, gp_error *err)
+{
+    gp_code rc = gp_result_from_json(text, len, 0, out, err);
+    if (rc != GP_EINVAL)
+        return rc;
+    err->code = GP_ECORRUPT;
+    return GP_ECORRUPT;
+}
+
 gp_code gp_client_query(gp_client *c, const gp_args *args, gp_result *out, gp_problem *problem, gp_error *err)
 {
     gp_error local = GP_ERROR_INIT;
@@ -36,7 +46,7 @@ gp_code gp_client_query(gp_client *c, const gp_args *args, gp_result *out, gp_pr
     if (rc == GP_OK)
         rc = gp_client_call(c, &call, err);
     if (rc == GP_OK) {
-        rc = gp_result_from_json(call.answer.data ? call.answer.data : "", call.answer.len, 0, out, err);
+        rc = parse_result(call.answer.data ? call.answer.data : "", call.answer.len, out, err);
         if (rc != GP_OK)
             gp_error_prefix(err, "answer of %s", c->addr);
     }
@@ -76,7 +86,7 @@ static bool on_result(stream *s, gp_event_type type, const char *data, size_t le
 {
     gp_result result;
     gp_result_init(&result);
-    s->code = gp_result_from_json(data, len, 0, &result, &s->err);
+    s->code = parse_result(data, len, &result, &s->err);
     if (s->code != GP_OK) {
         gp_result_free(&result);
         return false;
