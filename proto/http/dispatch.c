@@ -37,8 +37,45 @@ static bool start_handler(gp_http_request *req)
     return req->thread_started;
 }
 
+/* Appends the path without its final slash where a route has that path; only plain characters, which need
+ * no escaping. */
+static bool without_slash(const gp_http_request *req, gp_buf *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+    const char *path = gp_http_path(req);
+    size_t n = strlen(path);
+    if (n < 2 || path[n - 1] != '/' || path[1] == '/' || strspn(path, plain) != n)
+        return false;
+    gp_buf_add(out, path, n - 1);
+    gp_buf allow = GP_BUF_INIT;
+    const char *param = NULL;
+    if (!out->failed)
+        (void)gp_http_match(req->server, req->method, out->data, &param, &allow);
+    bool found = allow.len > 0;
+    gp_buf_free(&allow);
+    return found;
+}
+
+static enum MHD_Result queue_redirect(gp_http_request *req, const char *path)
+{
+    bool get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+    gp_http_response res = {.status = get ? 301 : 307, .extra_header = {MHD_HTTP_HEADER_LOCATION, path}};
+    return gp_http_queue(req, &res, NULL);
+}
+
 static enum MHD_Result queue_no_route(gp_http_request *req)
 {
+    gp_buf plain = GP_BUF_INIT;
+    if (without_slash(req, &plain)) {
+        enum MHD_Result moved = queue_redirect(req, plain.data);
+        gp_buf_free(&plain);
+        return moved;
+    }
+    gp_buf_free(&plain);
+    if (gp_http_is_preflight(req)) {
+        gp_http_response res = {.status = 204};
+        return gp_http_queue(req, &res, NULL);
+    }
     gp_buf allow = GP_BUF_INIT;
     const char *param = NULL;
     (void)gp_http_match(req->server, req->method, gp_http_path(req), &param, &allow);

@@ -37,6 +37,8 @@ struct gp_http_server {
     unsigned idle_timeout_s;
     gp_log *log;
     const char *server_name;
+    const char *const *cors_origins;
+    size_t n_cors_origins;
     void (*observe)(void *ctx, const char *method, const char *route, int status, double seconds,
                     size_t bytes);
     void *observe_ctx;
@@ -110,6 +112,10 @@ enum MHD_Result gp_http_dispatch(gp_http_request *req);
 enum MHD_Result gp_http_queue(gp_http_request *req, gp_http_response *res, const char *allow);
 enum MHD_Result gp_http_queue_error(gp_http_request *req, int status, const char *allow, const char *detail);
 void gp_http_common_headers(gp_http_request *req, struct MHD_Response *r);
+
+/* cors.c: what a browser needs to hear before it lets a page of another origin use an answer */
+void gp_http_cors_headers(const gp_http_request *req, struct MHD_Response *r);
+bool gp_http_is_preflight(const gp_http_request *req);
 
 /* stream.c */
 enum MHD_Result gp_http_queue_stream(gp_http_request *req);

@@ -48,6 +48,7 @@ void gp_http_common_headers(gp_http_request *req, struct MHD_Response *r)
         MHD_add_response_header(r, "X-Request-ID", id);
     if (req->server->server_name)
         MHD_add_response_header(r, "Server", req->server->server_name);
+    gp_http_cors_headers(req, r);
     if (atomic_load(&req->server->stopping))
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 }

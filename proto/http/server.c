@@ -153,6 +153,8 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
     s->idle_timeout_s = cfg->idle_timeout_s ? cfg->idle_timeout_s : DEFAULT_IDLE_S;
     s->log = cfg->log;
     s->server_name = cfg->server_name;
+    s->cors_origins = cfg->cors_origins;
+    s->n_cors_origins = cfg->n_cors_origins;
     s->observe = cfg->observe;
     s->observe_ctx = cfg->observe_ctx;
     atomic_init(&s->stopping, false);

@@ -2,7 +2,8 @@
  * http/server.h - the HTTP server layer that sensor and global-query share, on libmicrohttpd.
  *
  * Listens on "host:port", ":port" or "unix:/path"; dispatches by method and path; answers unknown paths
- * with 404 and wrong methods with 405 as problem+json; limits header, body and connection counts.
+ * with 404 and wrong methods with 405 as problem+json; limits header, body and connection counts; redirects
+ * "/path/" to "/path" where only that exists; answers preflight requests of allowed origins.
  * A handler runs in a thread of its own connection and may block.
  *
  * Ownership and thread-safety: the server owns its threads. Handlers are called concurrently; a request
@@ -43,6 +44,9 @@ typedef struct gp_http_config {
     unsigned idle_timeout_s;  /* 0: 30 s */
     gp_log *log;
     const char *server_name; /* "goprobe/5.0.0" */
+    /* Origins whose web pages may call (Fetch, 3.2); "*" for all. Strings must outlive the server. */
+    const char *const *cors_origins;
+    size_t n_cors_origins;
     /* Called after every answer for metrics (may be NULL): route path (not the raw URL), status, seconds. */
     void (*observe)(void *ctx, const char *method, const char *route, int status, double seconds,
                     size_t bytes);

@@ -161,7 +161,10 @@ static gp_code start(fixture *f, const char *addr, unsigned idle_s, gp_error *er
         {"GET", "/endless", endless, f},       {"GET", "/slow", slow, f},
         {"GET", "/slow-event", slow_event, f},
     };
+    static const char *const origins[] = {"https://page.example"};
     gp_http_config cfg = {.addr = addr,
+                          .cors_origins = origins,
+                          .n_cors_origins = 1,
                           .max_body = 100000,
                           .idle_timeout_s = idle_s,
                           .server_name = "test/1",
@@ -309,8 +312,44 @@ static void unknown_paths_and_methods(void **state)
     assert_non_null(strstr(c.headers.data, "Allow: GET, HEAD, PUT\r\n"));
     release(&c);
     expect(f, (call){.path = "/status/a/b"}, 404, NULL);
-    expect(f, (call){.path = "/status/"}, 404, NULL);
+    expect(f, (call){.path = "/nope/"}, 404, NULL);
+    expect(f, (call){.path = "//"}, 404, NULL);
+    expect(f, (call){.path = "/"}, 404, NULL);
     expect(f, (call){.path = "/sse"}, 405, NULL);
+}
+
+static void trailing_slash(void **state)
+{
+    fixture *f = *state;
+    call c = {.path = "/status/"};
+    assert_int_equal(perform(f->base, &c), CURLE_OK);
+    assert_int_equal(c.status, 301);
+    assert_non_null(strstr(c.headers.data, "Location: /status\r\n"));
+    release(&c);
+    expect(f, (call){.path = "/config/", .method = "PUT", .body = "{}"}, 307, NULL);
+}
+
+static void other_origins(void **state)
+{
+    fixture *f = *state;
+    call c = {.path = "/status", .header = "Origin: https://page.example"};
+    assert_int_equal(perform(f->base, &c), CURLE_OK);
+    assert_non_null(strstr(c.headers.data, "Access-Control-Allow-Origin: https://page.example\r\n"));
+    assert_non_null(strstr(c.headers.data, "Vary: Origin\r\n"));
+    release(&c);
+    c = (call){.path = "/status", .header = "Origin: https://evil.example"};
+    assert_int_equal(perform(f->base, &c), CURLE_OK);
+    assert_int_equal(c.status, 200);
+    assert_null(strstr(c.headers.data, "Access-Control"));
+    release(&c);
+    c = (call){.path = "/config", .method = "OPTIONS", .header = "Origin: https://page.example"};
+    assert_int_equal(perform(f->base, &c), CURLE_OK);
+    assert_int_equal(c.status, 204);
+    assert_non_null(strstr(c.headers.data, "Access-Control-Allow-Methods: GET"));
+    release(&c);
+    expect(f, (call){.path = "/config", .method = "OPTIONS"}, 405, NULL);
+    expect(f, (call){.path = "/config", .method = "OPTIONS", .header = "Origin: https://evil.example"}, 405,
+           NULL);
 }
 
 static void compression(void **state)
@@ -629,6 +668,8 @@ int main(void)
         WITH_SERVER(routes),
         WITH_SERVER(headers),
         WITH_SERVER(unknown_paths_and_methods),
+        WITH_SERVER(trailing_slash),
+        WITH_SERVER(other_origins),
         WITH_SERVER(compression),
         WITH_SERVER(oversized_body),
         WITH_SERVER(malformed_requests),
