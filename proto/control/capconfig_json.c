@@ -233,7 +233,8 @@ static const rule bpf_rules[] = {{"Jf", KIND_INT, 0, UINT8_MAX},
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
-/* A request full of mistakes must not be answered by something much larger than itself. */
+/* A request full of mistakes must not be answered by something much larger than itself: long names are cut,
+ * large values left out. */
 enum { MAX_COMPLAINTS = 100, MAX_PATH = 512, MAX_VALUE = 4096 };
 
 static void complain(gp_problem *p, const char *path, const cJSON *value, const char *message)
@@ -285,7 +286,7 @@ static void check_bpf(const cJSON *v, const char *path, gp_problem *p)
     cJSON_ArrayForEach(item, v)
     {
         char sub[MAX_PATH];
-        snprintf(sub, sizeof sub, "%s[%u]", path, at++);
+        snprintf(sub, sizeof sub, "%.300s[%u]", path, at++);
         check_object(item, bpf_rules, COUNT_OF(bpf_rules), sub, p);
     }
 }
@@ -327,7 +328,7 @@ static void check_object(const cJSON *o, const rule *rules, size_t n, const char
     for (size_t i = 0; i < n; i++) {
         const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, rules[i].name);
         if (v) {
-            snprintf(sub, sizeof sub, "%s.%s", path, rules[i].name);
+            snprintf(sub, sizeof sub, "%.300s.%.200s", path, rules[i].name);
             check_member(v, &rules[i], sub, p);
             continue;
         }
@@ -340,7 +341,7 @@ static void check_object(const cJSON *o, const rule *rules, size_t n, const char
     {
         if (find_rule(rules, n, item->string))
             continue;
-        snprintf(sub, sizeof sub, "%s.%s", path, item->string);
+        snprintf(sub, sizeof sub, "%.300s.%.200s", path, item->string);
         complain(p, sub, o, "unexpected property");
     }
 }
@@ -358,7 +359,7 @@ static void check_request(const cJSON *root, gp_problem *p)
         if (strcmp(item->string, "$schema") == 0)
             continue;
         char path[MAX_PATH];
-        snprintf(path, sizeof path, "body.%s", item->string);
+        snprintf(path, sizeof path, "body.%.200s", item->string);
         check_object(item, capture_rules, COUNT_OF(capture_rules), path, p);
     }
 }
