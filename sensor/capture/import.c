@@ -1,0 +1,155 @@
+#include "sensor/capture/import.h"
+
+#include "proto/query/args.h"
+#include "sensor/capture/flowtable.h"
+#include "sensor/capture/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct importer {
+    const gp_import_options *opt;
+    gp_writeout_fn writeout;
+    void *ctx;
+    gp_flowtable *current, *previous;
+    int64_t block_end; /* of the open interval; 0: none yet */
+    gp_capture_stats interval;
+    gp_import_stats *stats;
+    gp_code code;
+    gp_error *err;
+} importer;
+
+static void fail(importer *im, gp_code code)
+{
+    if (im->code == GP_OK)
+        im->code = code;
+}
+
+static void write_interval(importer *im)
+{
+    gp_flow *flows = NULL;
+    size_t n = 0;
+    gp_code code = gp_flowtable_collect(im->current, &flows, &n, im->err);
+    if (code == GP_OK && n)
+        code = im->writeout(im->ctx, im->opt->iface, im->block_end, flows, n, &im->interval, im->err);
+    if (code == GP_OK && n) {
+        im->stats->blocks++;
+        im->stats->flows += n;
+    }
+    free(flows);
+    if (code != GP_OK)
+        fail(im, code);
+}
+
+static void rotate(importer *im)
+{
+    gp_flowtable *fresh = NULL;
+    write_interval(im);
+    gp_code code = gp_flowtable_new(&fresh, im->err);
+    if (code != GP_OK) {
+        fail(im, code);
+        return;
+    }
+    gp_flowtable_free(im->previous);
+    im->previous = im->current;
+    im->current = fresh;
+    im->interval = (gp_capture_stats){0};
+}
+
+/* An interval ends on the grid, and belongs to the packets before that instant. */
+static int64_t end_of_interval(int64_t ts)
+{
+    return (ts / GP_DB_WRITE_INTERVAL + 1) * GP_DB_WRITE_INTERVAL;
+}
+
+static void enter_interval(importer *im, int64_t ts)
+{
+    int64_t end = end_of_interval(ts);
+    if (end == im->block_end)
+        return;
+    if (end < im->block_end) {
+        im->stats->out_of_order++;
+        return;
+    }
+    if (im->block_end) {
+        rotate(im);
+        /* After a silent interval nobody remembers the directions of the flows before it. */
+        if (end > im->block_end + GP_DB_WRITE_INTERVAL) {
+            gp_flowtable_free(im->previous);
+            im->previous = NULL;
+        }
+    }
+    im->block_end = end;
+}
+
+static bool is_local(const importer *im, const gp_packet *p)
+{
+    size_t len = p->v6 ? 16 : 4;
+    for (size_t i = 0; i < im->opt->n_local; i++)
+        if (im->opt->local[i].len == len && memcmp(im->opt->local[i].bytes, p->sip, len) == 0)
+            return true;
+    return false;
+}
+
+static void count_packet(importer *im, const gp_frame *f)
+{
+    gp_packet p;
+    enter_interval(im, f->ts);
+    im->stats->packets++;
+    im->stats->bytes += f->len;
+    im->interval.received++;
+    if (!im->stats->first)
+        im->stats->first = f->ts;
+    im->stats->last = f->ts;
+    gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &p) : GP_PACKET_INVALID_IP;
+    if (rc != GP_PACKET_OK) {
+        im->interval.parse_errors[rc]++;
+        im->stats->parse_errors[rc]++;
+        return;
+    }
+    im->interval.processed++;
+    bool outgoing = f->outgoing || (im->opt->n_local && is_local(im, &p));
+    if (!gp_flowtable_add(im->current, im->previous, &p, f->len, outgoing))
+        fail(im, gp_fail(im->err, GP_ENOMEM, "out of memory for the flows of one interval"));
+}
+
+static void count_frames(void *ctx, const gp_frame *frames, size_t n)
+{
+    importer *im = ctx;
+    for (size_t i = 0; i < n && im->code == GP_OK; i++)
+        count_packet(im, &frames[i]);
+}
+
+static gp_code read_source(importer *im, gp_source *source, gp_error *err)
+{
+    bool end = false;
+    gp_code code = GP_OK;
+    while (!end && code == GP_OK && im->code == GP_OK)
+        code = gp_source_read(source, -1, -1, count_frames, im, &end, err);
+    return im->code != GP_OK ? im->code : code;
+}
+
+gp_code gp_capture_import(const char *path, const gp_import_options *opt, gp_writeout_fn writeout, void *ctx,
+                          gp_import_stats *stats, gp_error *err)
+{
+    importer im = {.opt = opt, .writeout = writeout, .ctx = ctx, .stats = stats, .err = err};
+    gp_source *source = NULL;
+    *stats = (gp_import_stats){0};
+    gp_code code = gp_source_open_file(&source, path, err);
+    if (code == GP_OK)
+        code = gp_flowtable_new(&im.current, err);
+    if (code == GP_OK) {
+        code = read_source(&im, source, err);
+        /* What came before a damaged end is whole. */
+        if (im.code == GP_OK && im.block_end) {
+            gp_error lost = GP_ERROR_INIT;
+            im.err = code == GP_OK ? err : &lost;
+            write_interval(&im);
+            code = code == GP_OK ? im.code : code;
+        }
+    }
+    gp_flowtable_free(im.current);
+    gp_flowtable_free(im.previous);
+    gp_source_close(source);
+    return code;
+}

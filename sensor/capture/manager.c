@@ -1,0 +1,707 @@
+/*
+ * The manager's lock orders everything that starts, stops or asks captures; the packet path never sees it.
+ * One thread of its own does what the clock demands: rotation on the 5-minute grid, and every few seconds a
+ * look at the interfaces, so that captures follow links which come and go.
+ */
+#include "sensor/capture/manager.h"
+
+#include "proto/base/strlist.h"
+#include "proto/query/args.h"
+#include "proto/query/ifsel.h"
+#include "sensor/capture/capture.h"
+#include "sensor/capture/links.h"
+#include "sensor/capture/writeout.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_WRITEOUT_LIMIT = 64 << 20, LINK_CHECK_S = 2, MAX_CAPTURES = 1024 };
+
+/* One interface that is, or should be, captured. */
+typedef struct slot {
+    char *iface;
+    gp_capconfig cfg;
+    gp_capture *capture; /* NULL: not running */
+    char *failure;       /* why not, for status and logs; NULL: none known */
+    int64_t last_ts;     /* of the last block: the next must be later */
+    gp_counters totals;  /* of written intervals, for metrics */
+    gp_capture_stats last;
+    uint64_t parse_errors[GP_PARSE_ERRORS];
+    size_t flows;
+} slot;
+
+struct gp_capture_manager {
+    gp_log *log;
+    bool autodetect;
+    char **exclude;
+    size_t n_exclude;
+    gp_writeout *writeout;
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* CLOCK_REALTIME */
+    pthread_t thread;
+    bool thread_started, ending;
+    gp_capconfig_map wanted; /* as configured */
+    slot *slots;             /* sorted by interface */
+    size_t n_slots;
+    struct timespec started;
+    int64_t last_rotation;
+    uint64_t rotations;
+    double rotation_seconds;
+};
+
+/* ---- slots -----------------------------------------------------------------------------------------------
+ */
+
+static slot *find_slot(gp_capture_manager *m, const char *iface)
+{
+    for (size_t i = 0; i < m->n_slots; i++)
+        if (strcmp(m->slots[i].iface, iface) == 0)
+            return &m->slots[i];
+    return NULL;
+}
+
+static slot *add_slot(gp_capture_manager *m, const char *iface, gp_error *err)
+{
+    char *name = strdup(iface);
+    slot *slots = name ? realloc(m->slots, (m->n_slots + 1) * sizeof *slots) : NULL;
+    if (!slots || m->n_slots >= MAX_CAPTURES) {
+        if (slots)
+            m->slots = slots;
+        free(name);
+        gp_fail(err, GP_ELIMIT, "no room for another capture ('%s'; at most %d)", iface, MAX_CAPTURES);
+        return NULL;
+    }
+    m->slots = slots;
+    size_t at = 0;
+    while (at < m->n_slots && strcmp(slots[at].iface, iface) < 0)
+        at++;
+    memmove(slots + at + 1, slots + at, (m->n_slots - at) * sizeof *slots);
+    slots[at] = (slot){.iface = name};
+    m->n_slots++;
+    return &slots[at];
+}
+
+static void remove_slot(gp_capture_manager *m, slot *s)
+{
+    size_t at = (size_t)(s - m->slots);
+    free(s->iface);
+    free(s->failure);
+    gp_capconfig_free(&s->cfg);
+    memmove(s, s + 1, (m->n_slots - at - 1) * sizeof *s);
+    m->n_slots--;
+}
+
+static void set_failure(gp_capture_manager *m, slot *s, const char *why)
+{
+    if (s->failure && why && strcmp(s->failure, why) == 0)
+        return; /* said already */
+    free(s->failure);
+    s->failure = why ? strdup(why) : NULL;
+    if (why)
+        gp_log_error(m->log, "capture not running", GP_F_STR("iface", s->iface), GP_F_STR("error", why));
+}
+
+/* ---- rotation --------------------------------------------------------------------------------------------
+ */
+
+static int64_t monotonic_ts(slot *s, int64_t ts)
+{
+    s->last_ts = ts > s->last_ts ? ts : s->last_ts + 1;
+    return s->last_ts;
+}
+
+/* Ends the interval of one capture and hands its flows to the writeout. */
+static void rotate_slot(gp_capture_manager *m, slot *s, int64_t ts)
+{
+    gp_table_ref *table = NULL;
+    gp_capture_stats stats;
+    gp_error err = GP_ERROR_INIT;
+    if (gp_capture_rotate(s->capture, &table, &stats, &err) != GP_OK) {
+        gp_log_error(m->log, "rotation failed, the interval goes on", GP_F_STR("iface", s->iface),
+                     GP_F_STR("error", err.msg));
+        return;
+    }
+    s->last = stats;
+    s->flows = gp_flowtable_flows(gp_table_ref_get(table));
+    for (unsigned i = 0; i < GP_PARSE_ERRORS; i++)
+        s->parse_errors[i] += stats.parse_errors[i];
+    gp_counters c = gp_flowtable_totals(gp_table_ref_get(table));
+    gp_counters_add(&s->totals, &c);
+    if (gp_writeout_add(m->writeout, s->iface, monotonic_ts(s, ts), table, &stats, &err) != GP_OK) {
+        gp_log_error(m->log, "flows lost", GP_F_STR("iface", s->iface), GP_F_STR("error", err.msg));
+        gp_table_unref(table);
+    }
+}
+
+static double elapsed_since(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static void rotate_all(gp_capture_manager *m, int64_t ts)
+{
+    struct timespec start;
+    size_t n = 0;
+    if (gp_writeout_full(m->writeout)) {
+        gp_log_warn(m->log, "writeout is behind: this interval runs on into the next", GP_F_I64("ts", ts));
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (size_t i = 0; i < m->n_slots; i++) {
+        if (!m->slots[i].capture)
+            continue;
+        rotate_slot(m, &m->slots[i], ts);
+        n++;
+    }
+    m->last_rotation = ts;
+    m->rotations++;
+    m->rotation_seconds += elapsed_since(&start);
+    gp_log_info(m->log, "rotated interfaces", GP_F_U64("ifaces", n), GP_F_I64("ts", ts),
+                GP_F_F64("elapsed_s", elapsed_since(&start)));
+}
+
+/* ---- starting and stopping -------------------------------------------------------------------------------
+ */
+
+static bool start_slot(gp_capture_manager *m, slot *s)
+{
+    gp_error err = GP_ERROR_INIT;
+    if (gp_capture_start(&s->capture, s->iface, &s->cfg, m->log, &err) != GP_OK) {
+        s->capture = NULL;
+        set_failure(m, s, err.msg);
+        return false;
+    }
+    set_failure(m, s, NULL);
+    gp_log_info(m->log, "capturing", GP_F_STR("iface", s->iface));
+    return true;
+}
+
+/* What was captured up to now is written out as a block of its own. */
+static void stop_slot(gp_capture_manager *m, slot *s)
+{
+    if (!s->capture)
+        return;
+    gp_capture_stop(s->capture);
+    rotate_slot(m, s, (int64_t)time(NULL) + 1);
+    gp_capture_free(s->capture);
+    s->capture = NULL;
+    gp_log_info(m->log, "stopped capturing", GP_F_STR("iface", s->iface));
+}
+
+/* ---- which interfaces -------------------------------------------------------------------------------------
+ */
+
+static bool matches(const char *pattern, const char *iface)
+{
+    const char **hit = NULL;
+    size_t n = 0;
+    if (!gp_ifsel_is_regex(pattern))
+        return strcmp(pattern, iface) == 0;
+    bool found = gp_ifsel_select(pattern, &iface, 1, &hit, &n, NULL) == GP_OK && n == 1;
+    free(hit);
+    return found;
+}
+
+static bool is_excluded(const gp_capture_manager *m, const char *iface)
+{
+    for (size_t i = 0; i < m->n_exclude; i++)
+        if (matches(m->exclude[i], iface))
+            return true;
+    return false;
+}
+
+/* The settings that apply to an interface: an entry with its name before one with a pattern. */
+static const gp_capconfig *config_of(const gp_capture_manager *m, const char *iface)
+{
+    const gp_capconfig *c = gp_capconfig_map_get(&m->wanted, iface);
+    for (size_t i = 0; i < m->wanted.n && !c; i++)
+        if (gp_ifsel_is_regex(m->wanted.entries[i].name) && matches(m->wanted.entries[i].name, iface))
+            c = &m->wanted.entries[i].cfg;
+    return c && !c->disable ? c : NULL;
+}
+
+static gp_code want(gp_capconfig_map *to, const char *iface, const gp_capconfig *cfg, gp_error *err)
+{
+    gp_capconfig copy;
+    gp_code code = gp_capconfig_copy(cfg, &copy, err);
+    if (code != GP_OK)
+        return code;
+    code = gp_capconfig_map_put(to, iface, &copy, err);
+    gp_capconfig_free(&copy);
+    return code;
+}
+
+/* What should be captured now: configured names (present or not), and the links that patterns match. */
+static gp_code desired_captures(const gp_capture_manager *m, gp_capconfig_map *out, gp_error *err)
+{
+    char **links = NULL;
+    size_t n = 0;
+    gp_capconfig defaults;
+    gp_capconfig_default(&defaults);
+    gp_code code = gp_links_list(&links, &n, err);
+    for (size_t i = 0; i < n && code == GP_OK; i++) {
+        const gp_capconfig *c = config_of(m, links[i]);
+        if (m->autodetect)
+            c = is_excluded(m, links[i]) || !gp_link_usable(links[i]) ? NULL : &defaults;
+        if (c)
+            code = want(out, links[i], c, err);
+    }
+    for (size_t i = 0; i < m->wanted.n && code == GP_OK && !m->autodetect; i++) {
+        const gp_capconfig_entry *e = &m->wanted.entries[i];
+        if (!gp_ifsel_is_regex(e->name) && !e->cfg.disable)
+            code = want(out, e->name, &e->cfg, err);
+    }
+    gp_strlist_free(links, n);
+    gp_capconfig_free(&defaults);
+    return code;
+}
+
+static gp_code note(gp_iface_changes *list, const char *iface, bool ok, gp_error *err)
+{
+    return list ? gp_iface_changes_add(list, iface, ok, err) : GP_OK;
+}
+
+static gp_code drop_unwanted(gp_capture_manager *m, const gp_capconfig_map *desired, gp_config_update *u,
+                             gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (size_t i = m->n_slots; i-- > 0 && code == GP_OK;) {
+        slot *s = &m->slots[i];
+        if (gp_capconfig_map_get(desired, s->iface))
+            continue;
+        if (s->capture)
+            code = note(u ? &u->disabled : NULL, s->iface, true, err);
+        stop_slot(m, s);
+        remove_slot(m, s);
+    }
+    return code;
+}
+
+/* A capture whose thread ended by itself: its flows are written, it may be started again. */
+static void reap_failed(gp_capture_manager *m, slot *s)
+{
+    gp_error why = GP_ERROR_INIT;
+    if (!s->capture || !gp_capture_failed(s->capture, &why))
+        return;
+    stop_slot(m, s);
+    set_failure(m, s, why.msg);
+}
+
+static gp_code reconcile_one(gp_capture_manager *m, const gp_capconfig_entry *e, gp_config_update *u,
+                             gp_error *err)
+{
+    slot *s = find_slot(m, e->name);
+    if (!s && !(s = add_slot(m, e->name, err)))
+        return GP_ELIMIT;
+    reap_failed(m, s);
+    if (s->capture && gp_capconfig_equal(&s->cfg, &e->cfg))
+        return GP_OK;
+    bool running = s->capture != NULL;
+    /* Between requests, only a link that has become usable is worth another try. */
+    if (!running && !u && !gp_link_usable(e->name))
+        return GP_OK;
+    stop_slot(m, s);
+    gp_capconfig_free(&s->cfg);
+    gp_code code = gp_capconfig_copy(&e->cfg, &s->cfg, err);
+    if (code != GP_OK)
+        return code;
+    bool ok = start_slot(m, s);
+    return note(!u ? NULL : running ? &u->updated : &u->enabled, e->name, ok, err);
+}
+
+/* Makes the running captures match what is wanted. u == NULL: a routine check. */
+static gp_code reconcile(gp_capture_manager *m, gp_config_update *u, gp_error *err)
+{
+    gp_capconfig_map desired = {0};
+    gp_code code = desired_captures(m, &desired, err);
+    if (code == GP_OK)
+        code = drop_unwanted(m, &desired, u, err);
+    for (size_t i = 0; i < desired.n && code == GP_OK; i++)
+        code = reconcile_one(m, &desired.entries[i], u, err);
+    gp_capconfig_map_free(&desired);
+    return code;
+}
+
+/* ---- the clock --------------------------------------------------------------------------------------------
+ */
+
+static int64_t next_grid(int64_t now)
+{
+    return (now / GP_DB_WRITE_INTERVAL + 1) * GP_DB_WRITE_INTERVAL;
+}
+
+static void check_links(gp_capture_manager *m)
+{
+    gp_error err = GP_ERROR_INIT;
+    if (reconcile(m, NULL, &err) != GP_OK)
+        gp_log_warn(m->log, "interface check failed", GP_F_STR("error", err.msg));
+}
+
+static void *clock_main(void *arg)
+{
+    gp_capture_manager *m = arg;
+    pthread_mutex_lock(&m->lock);
+    int64_t grid = next_grid((int64_t)time(NULL));
+    while (!m->ending) {
+        int64_t now = (int64_t)time(NULL);
+        struct timespec until = {.tv_sec = now + LINK_CHECK_S < grid ? now + LINK_CHECK_S : grid};
+        pthread_cond_timedwait(&m->wake, &m->lock, &until);
+        now = (int64_t)time(NULL);
+        if (m->ending)
+            break;
+        /* The clock may have been set back: then the grid point that we waited for is too far away. */
+        if (grid - now > GP_DB_WRITE_INTERVAL)
+            grid = next_grid(now);
+        if (now >= grid) {
+            rotate_all(m, now - now % GP_DB_WRITE_INTERVAL);
+            grid = next_grid(now);
+        }
+        check_links(m);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+/* ---- interface -------------------------------------------------------------------------------------------
+ */
+
+static gp_code copy_excludes(gp_capture_manager *m, const gp_manager_config *cfg, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (size_t i = 0; i < cfg->n_exclude && code == GP_OK; i++) {
+        if (gp_ifsel_is_regex(cfg->exclude[i]))
+            code = gp_ifsel_validate(cfg->exclude[i], err);
+        if (code == GP_OK)
+            code = gp_strlist_add(&m->exclude, &m->n_exclude, cfg->exclude[i], err);
+    }
+    return code;
+}
+
+gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, gp_error *err)
+{
+    gp_capture_manager *m = calloc(1, sizeof *m);
+    if (!m)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the capture manager");
+    size_t limit = cfg->local_buffer_size > 0 ? (size_t)cfg->local_buffer_size : DEFAULT_WRITEOUT_LIMIT;
+    m->log = cfg->log;
+    m->autodetect = cfg->autodetect;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->wake, NULL);
+    clock_gettime(CLOCK_REALTIME, &m->started);
+    gp_code code = copy_excludes(m, cfg, err);
+    if (code == GP_OK)
+        code = gp_writeout_new(&m->writeout, cfg->writeout, cfg->writeout_ctx, limit, m->log, err);
+    if (code == GP_OK) {
+        int rc = pthread_create(&m->thread, NULL, clock_main, m);
+        m->thread_started = rc == 0;
+        if (rc != 0)
+            code = gp_fail_errno(err, rc, "cannot start the rotation thread");
+    }
+    if (code != GP_OK) {
+        gp_manager_close(m);
+        return code;
+    }
+    *out = m;
+    return GP_OK;
+}
+
+void gp_manager_close(gp_capture_manager *m)
+{
+    if (!m)
+        return;
+    pthread_mutex_lock(&m->lock);
+    m->ending = true;
+    pthread_cond_broadcast(&m->wake);
+    pthread_mutex_unlock(&m->lock);
+    if (m->thread_started)
+        pthread_join(m->thread, NULL);
+    while (m->n_slots) {
+        stop_slot(m, &m->slots[m->n_slots - 1]);
+        remove_slot(m, &m->slots[m->n_slots - 1]);
+    }
+    gp_writeout_free(m->writeout);
+    free(m->slots);
+    gp_strlist_free(m->exclude, m->n_exclude);
+    gp_capconfig_map_free(&m->wanted);
+    pthread_cond_destroy(&m->wake);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+static gp_code validate(const gp_capconfig_map *cfg, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (size_t i = 0; i < cfg->n && code == GP_OK; i++) {
+        if (gp_ifsel_is_regex(cfg->entries[i].name))
+            code = gp_ifsel_validate(cfg->entries[i].name, err);
+        if (code == GP_OK)
+            code = gp_capconfig_validate(cfg->entries[i].name, &cfg->entries[i].cfg, err);
+    }
+    return code;
+}
+
+gp_code gp_manager_apply(gp_capture_manager *m, const gp_capconfig_map *cfg, gp_config_update *update,
+                         gp_error *err)
+{
+    gp_capconfig_map copy = {0};
+    *update = (gp_config_update){.status_code = 200};
+    gp_code code = validate(cfg, err);
+    if (code == GP_OK)
+        code = gp_capconfig_map_copy(cfg, &copy, err);
+    if (code != GP_OK)
+        return code;
+    pthread_mutex_lock(&m->lock);
+    gp_capconfig_map_free(&m->wanted);
+    m->wanted = copy;
+    code = reconcile(m, update, err);
+    pthread_mutex_unlock(&m->lock);
+    if (code != GP_OK)
+        gp_config_update_free(update);
+    /* Who reads the database after a reload finds what was captured before it. */
+    gp_writeout_wait(m->writeout);
+    return code;
+}
+
+gp_code gp_manager_config_get(gp_capture_manager *m, gp_capconfig_map *out, gp_error *err)
+{
+    gp_code code = GP_OK;
+    *out = (gp_capconfig_map){0};
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n_slots && code == GP_OK; i++)
+        if (m->slots[i].capture)
+            code = want(out, m->slots[i].iface, &m->slots[i].cfg, err);
+    pthread_mutex_unlock(&m->lock);
+    if (code != GP_OK)
+        gp_capconfig_map_free(out);
+    return code;
+}
+
+static bool is_named(const char *iface, const char *const *ifaces, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(ifaces[i], iface) == 0)
+            return true;
+    return n == 0;
+}
+
+static gp_code add_status(slot *s, gp_status *out, gp_error *err)
+{
+    gp_iface_status st = {0};
+    gp_code code = gp_capture_status(s->capture, &st.stats, err);
+    if (code != GP_OK)
+        return code;
+    st.iface = strdup(s->iface);
+    gp_iface_status *list = st.iface ? realloc(out->ifaces, (out->n_ifaces + 1) * sizeof *list) : NULL;
+    if (!list) {
+        free(st.iface);
+        return gp_fail(err, GP_ENOMEM, "out of memory for the status of '%s'", s->iface);
+    }
+    out->ifaces = list;
+    list[out->n_ifaces++] = st;
+    return GP_OK;
+}
+
+gp_code gp_manager_status(gp_capture_manager *m, const char *const *ifaces, size_t n, gp_status *out,
+                          gp_error *err)
+{
+    gp_code code = GP_OK;
+    *out = (gp_status){
+        .status_code = 200, .started_sec = m->started.tv_sec, .started_nsec = (int32_t)m->started.tv_nsec};
+    pthread_mutex_lock(&m->lock);
+    out->last_writeout_sec = m->last_rotation;
+    for (size_t i = 0; i < m->n_slots && code == GP_OK; i++)
+        if (m->slots[i].capture && is_named(m->slots[i].iface, ifaces, n))
+            code = add_status(&m->slots[i], out, err);
+    pthread_mutex_unlock(&m->lock);
+    if (code != GP_OK)
+        gp_status_free(out);
+    return code;
+}
+
+gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface,
+                              void (*sink)(void *ctx, const gp_flow *flow), void *ctx, gp_error *err)
+{
+    gp_flowtable *copy = NULL;
+    gp_flow *flows = NULL;
+    size_t n = 0;
+    pthread_mutex_lock(&m->lock);
+    slot *s = find_slot(m, iface);
+    gp_code code = s && s->capture ? gp_capture_live(s->capture, &copy, err) : GP_OK;
+    pthread_mutex_unlock(&m->lock);
+    if (code == GP_OK && copy)
+        code = gp_flowtable_collect(copy, &flows, &n, err);
+    for (size_t i = 0; i < n && code == GP_OK; i++)
+        sink(ctx, &flows[i]);
+    free(flows);
+    gp_flowtable_free(copy);
+    return code;
+}
+
+gp_code gp_manager_ifaces(gp_capture_manager *m, char ***out, size_t *n, gp_error *err)
+{
+    gp_code code = GP_OK;
+    *out = NULL;
+    *n = 0;
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n_slots && code == GP_OK; i++)
+        if (m->slots[i].capture)
+            code = gp_strlist_add(out, n, m->slots[i].iface, err);
+    pthread_mutex_unlock(&m->lock);
+    if (code != GP_OK) {
+        gp_strlist_free(*out, *n);
+        *out = NULL;
+        *n = 0;
+    }
+    return code;
+}
+
+void gp_manager_failure(gp_capture_manager *m, char *dst, size_t size)
+{
+    gp_buf text = {.limit = size ? size - 1 : 0};
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n_slots; i++)
+        if (!m->slots[i].capture && m->slots[i].failure)
+            gp_buf_printf(&text, "%s%s", text.len ? "; " : "", m->slots[i].failure);
+    pthread_mutex_unlock(&m->lock);
+    snprintf(dst, size, "%s", text.data ? text.data : "");
+    gp_buf_free(&text);
+}
+
+/* ---- metrics ----------------------------------------------------------------------------------------------
+ */
+
+typedef struct metric {
+    const char *name, *type, *help;
+    const char *extra; /* a further label, NULL: none */
+    uint64_t (*value)(slot *s);
+} metric;
+
+static uint64_t m_processed(slot *s)
+{
+    return s->last.processed_total;
+}
+static uint64_t m_dropped(slot *s)
+{
+    return s->last.dropped_total;
+}
+static uint64_t m_bytes_in(slot *s)
+{
+    return s->totals.bytes_rcvd;
+}
+static uint64_t m_bytes_out(slot *s)
+{
+    return s->totals.bytes_sent;
+}
+static uint64_t m_pkts_in(slot *s)
+{
+    return s->totals.pkts_rcvd;
+}
+static uint64_t m_pkts_out(slot *s)
+{
+    return s->totals.pkts_sent;
+}
+static uint64_t m_flows(slot *s)
+{
+    return s->flows;
+}
+static uint64_t m_fragments(slot *s)
+{
+    return s->parse_errors[GP_PARSE_FRAGMENT];
+}
+static uint64_t m_invalid(slot *s)
+{
+    return s->parse_errors[GP_PARSE_INVALID_IP];
+}
+static uint64_t m_truncated(slot *s)
+{
+    return s->parse_errors[GP_PARSE_TRUNCATED];
+}
+
+/* Names and help as goProbe v4 has them, so that dashboards keep working. Rows of one name stand together. */
+static const metric metrics[] = {
+    {"packets_processed_total", "counter", "Number of packets processed", NULL, m_processed},
+    {"packets_dropped_total", "counter", "Number of packets dropped", NULL, m_dropped},
+    {"bytes_total", "counter", "Number of bytes tracked in flow map", "direction=\"inbound\"", m_bytes_in},
+    {"bytes_total", "counter", "", "direction=\"outbound\"", m_bytes_out},
+    {"packets_total", "counter", "Number of packets seen in flow map", "direction=\"inbound\"", m_pkts_in},
+    {"packets_total", "counter", "", "direction=\"outbound\"", m_pkts_out},
+    {"flows_total", "gauge", "Number of flows tracked in the flow map", NULL, m_flows},
+    {"capture_issues_total", "counter", "Number of unexpected issues encountered during packet capture",
+     "issue_type=\"packet fragmented\"", m_fragments},
+    {"capture_issues_total", "counter", "", "issue_type=\"invalid IP header\"", m_invalid},
+    {"capture_issues_total", "counter", "", "issue_type=\"packet truncated\"", m_truncated},
+};
+
+static void put_sample(gp_buf *out, const metric *x, const char *iface, uint64_t value)
+{
+    gp_buf_printf(out, "goprobe_capture_%s", x->name);
+    if (iface || x->extra)
+        gp_buf_putc(out, '{');
+    if (iface)
+        gp_buf_printf(out, "iface=\"%s\"%s", iface, x->extra ? "," : "");
+    if (x->extra)
+        gp_buf_puts(out, x->extra);
+    if (iface || x->extra)
+        gp_buf_putc(out, '}');
+    gp_buf_printf(out, " %llu\n", (unsigned long long)value);
+}
+
+static void put_metric(gp_capture_manager *m, const metric *x, bool with_ifaces, gp_buf *out)
+{
+    uint64_t sum = 0;
+    if (*x->help)
+        gp_buf_printf(out, "# HELP goprobe_capture_%s %s\n# TYPE goprobe_capture_%s %s\n", x->name, x->help,
+                      x->name, x->type);
+    for (size_t i = 0; i < m->n_slots; i++) {
+        uint64_t v = x->value(&m->slots[i]);
+        sum += v;
+        if (with_ifaces)
+            put_sample(out, x, m->slots[i].iface, v);
+    }
+    if (!with_ifaces)
+        put_sample(out, x, NULL, sum);
+}
+
+static void put_gauge(gp_buf *out, const char *name, const char *type, const char *help, double value)
+{
+    gp_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
+}
+
+void gp_manager_metrics(gp_capture_manager *m, bool with_ifaces, gp_buf *out)
+{
+    gp_writeout_stats w;
+    gp_writeout_get_stats(m->writeout, &w);
+    pthread_mutex_lock(&m->lock);
+    size_t capturing = 0;
+    for (size_t i = 0; i < m->n_slots; i++) {
+        gp_capture_stats now;
+        if (!m->slots[i].capture)
+            continue;
+        capturing++;
+        if (gp_capture_status(m->slots[i].capture, &now, NULL) == GP_OK)
+            m->slots[i].last = now;
+    }
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+        put_metric(m, &metrics[i], with_ifaces, out);
+    put_gauge(out, "goprobe_capture_manager_interfaces_capturing_total", "gauge",
+              "Number of interfaces that are actively capturing traffic", (double)capturing);
+    gp_buf_printf(
+        out,
+        "# HELP goprobe_capture_manager_rotation_duration_seconds Total flow map rotation time, aggregated "
+        "across all interfaces\n# TYPE goprobe_capture_manager_rotation_duration_seconds summary\n"
+        "goprobe_capture_manager_rotation_duration_seconds_sum %.9g\n"
+        "goprobe_capture_manager_rotation_duration_seconds_count %llu\n",
+        m->rotation_seconds, (unsigned long long)m->rotations);
+    pthread_mutex_unlock(&m->lock);
+    put_gauge(out, "goprobe_writeout_blocks_total", "counter", "Blocks handed to the database",
+              (double)w.blocks);
+    put_gauge(out, "goprobe_writeout_failed_total", "counter", "Blocks that could not be written",
+              (double)w.failed);
+    put_gauge(out, "goprobe_writeout_waiting_bytes", "gauge",
+              "Memory of finished intervals waiting for the disk", (double)w.waiting_bytes);
+}

@@ -1,0 +1,284 @@
+/*
+ * The fast source: a TPACKET_V3 ring shared with the kernel (packet(7),
+ * Documentation/networking/packet_mmap.rst). The kernel fills blocks of packets; a full block, or one that
+ * waited for BLOCK_TIMEOUT_MS, is handed to us and walked in place, then handed back. No packet is copied and
+ * there is no system call per packet.
+ */
+#include "sensor/capture/linklayer.h"
+#include "sensor/capture/source_impl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <pcap/dlt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Blocks that are not full are handed over after this time: the latency of the live view on a quiet link. */
+/* The link-level address follows the packet header, aligned to TPACKET_ALIGNMENT. */
+enum {
+    SLL_OFFSET =
+        (int)((sizeof(struct tpacket3_hdr) + TPACKET_ALIGNMENT - 1) / TPACKET_ALIGNMENT * TPACKET_ALIGNMENT)
+};
+
+enum { BLOCK_TIMEOUT_MS = 100, FRAME_SIZE = 2048, LINK_HEADROOM = 14 + 4 * 4 + 8 };
+
+typedef struct ring_source {
+    gp_source base;
+    int fd;
+    int dlt;
+    char iface[IFNAMSIZ];
+    uint8_t *map;
+    size_t block_size;
+    unsigned n_blocks;
+    unsigned current; /* the block that the kernel hands over next */
+} ring_source;
+
+static void ring_close(gp_source *base)
+{
+    ring_source *s = (ring_source *)base;
+    if (s->map)
+        munmap(s->map, s->block_size * s->n_blocks);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s);
+}
+
+/* ---- walking blocks ------------------------------------------------------------------------------------ */
+
+static inline struct tpacket_block_desc *block_at(const ring_source *s, unsigned i)
+{
+    return (struct tpacket_block_desc *)(void *)(s->map + (size_t)i * s->block_size);
+}
+
+static inline bool block_is_ours(const struct tpacket_block_desc *b)
+{
+    return __atomic_load_n(&b->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER;
+}
+
+/* Fills *f; false if there is no IP header within the captured bytes. */
+static inline bool frame_of(const ring_source *s, const struct tpacket3_hdr *h, gp_frame *f)
+{
+    const uint8_t *link = (const uint8_t *)h + h->tp_mac;
+    int offset = s->dlt == DLT_EN10MB ? h->tp_net - h->tp_mac : 0;
+    /* The kernel knows where the network layer begins, save behind PPPoE and stacked tags. */
+    if (offset < 0 || (uint32_t)offset >= h->tp_snaplen)
+        return false;
+    unsigned version = link[offset] >> 4;
+    if (s->dlt == DLT_EN10MB && version != 4 && version != 6) {
+        offset = gp_link_ip_offset(s->dlt, link, h->tp_snaplen);
+        if (offset < 0)
+            return false;
+    }
+    const struct sockaddr_ll *sll = (const void *)((const uint8_t *)h + SLL_OFFSET);
+    *f = (gp_frame){
+        .ip = link + offset,
+        .cap = h->tp_snaplen - (uint32_t)offset,
+        .len = h->tp_len,
+        .outgoing = sll->sll_pkttype == PACKET_OUTGOING,
+    };
+    return true;
+}
+
+static void walk_block(const ring_source *s, const struct tpacket_block_desc *b, gp_frame_sink sink,
+                       void *ctx)
+{
+    gp_frame batch[GP_FRAME_BATCH];
+    size_t n = 0;
+    const uint8_t *at = (const uint8_t *)b + b->hdr.bh1.offset_to_first_pkt;
+    for (uint32_t i = 0; i < b->hdr.bh1.num_pkts; i++) {
+        const struct tpacket3_hdr *h = (const void *)at;
+        __builtin_prefetch(at + h->tp_next_offset);
+        if (!frame_of(s, h, &batch[n]))
+            batch[n] = (gp_frame){.len = h->tp_len}; /* counted as a packet without a valid IP header */
+        if (++n == GP_FRAME_BATCH) {
+            sink(ctx, batch, n);
+            n = 0;
+        }
+        at += h->tp_next_offset;
+    }
+    if (n)
+        sink(ctx, batch, n);
+}
+
+static gp_code check_socket(ring_source *s, gp_error *err)
+{
+    int sys = 0;
+    socklen_t len = sizeof sys;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &sys, &len) != 0)
+        sys = errno;
+    if (sys == 0)
+        return GP_OK;
+    if (sys == ENETDOWN || sys == ENODEV || sys == ENXIO)
+        return gp_fail(err, GP_ENOTFOUND, "interface '%s' went down or was removed", s->iface);
+    return gp_fail_errno(err, sys, "capture on '%s' failed", s->iface);
+}
+
+static gp_code ring_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx,
+                         bool *end, gp_error *err)
+{
+    ring_source *s = (ring_source *)base;
+    (void)end;
+    struct tpacket_block_desc *b = block_at(s, s->current);
+    if (!block_is_ours(b)) {
+        struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN | POLLERR}, {.fd = wake_fd, .events = POLLIN}};
+        int n = poll(fds, wake_fd >= 0 ? 2 : 1, timeout_ms);
+        if (n < 0 && errno != EINTR)
+            return gp_fail_errno(err, errno, "waiting for packets on '%s' failed", s->iface);
+        if (n > 0 && (fds[0].revents & (POLLERR | POLLHUP | POLLNVAL))) {
+            gp_code code = check_socket(s, err);
+            if (code != GP_OK)
+                return code;
+        }
+    }
+    /* At most one round, so that requests to the capture thread never wait behind a flood. */
+    for (unsigned i = 0; i < s->n_blocks && block_is_ours(b); i++) {
+        walk_block(s, b, sink, ctx);
+        __atomic_store_n(&b->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+        s->current = (s->current + 1) % s->n_blocks;
+        b = block_at(s, s->current);
+    }
+    return GP_OK;
+}
+
+static gp_code ring_stats(gp_source *base, uint64_t *received, uint64_t *dropped, gp_error *err)
+{
+    ring_source *s = (ring_source *)base;
+    struct tpacket_stats_v3 st = {0};
+    socklen_t len = sizeof st;
+    if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) != 0)
+        return gp_fail_errno(err, errno, "cannot read the packet statistics of '%s'", s->iface);
+    *received = st.tp_packets; /* includes the dropped ones */
+    *dropped = st.tp_drops;
+    return GP_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------- */
+
+static gp_code fail_socket(const char *iface, int sys, const char *what, gp_error *err)
+{
+    if (sys == EPERM || sys == EACCES)
+        return gp_fail(
+            err, GP_EPERM,
+            "no permission to capture on '%s' (%s): run as root or grant CAP_NET_RAW, for example with "
+            "setcap cap_net_raw+ep on the goprobe binary",
+            iface, what);
+    return gp_fail_errno(err, sys, "cannot capture on '%s' (%s)", iface, what);
+}
+
+static gp_code link_type(ring_source *s, gp_error *err)
+{
+    struct ifreq ifr = {0};
+    memcpy(ifr.ifr_name, s->iface, sizeof ifr.ifr_name);
+    if (ioctl(s->fd, SIOCGIFFLAGS, &ifr) != 0)
+        return gp_fail_errno(err, errno, "cannot read the state of interface '%s'", s->iface);
+    if (!(ifr.ifr_flags & IFF_UP))
+        return gp_fail(err, GP_ENOTFOUND, "interface '%s' is not up; bring it up with: ip link set %s up",
+                       s->iface, s->iface);
+    if (ioctl(s->fd, SIOCGIFHWADDR, &ifr) != 0)
+        return gp_fail_errno(err, errno, "cannot read the link type of interface '%s'", s->iface);
+    s->dlt = gp_link_dlt_of(ifr.ifr_hwaddr.sa_family);
+    if (s->dlt < 0)
+        return gp_fail(err, GP_EUNSUPPORTED,
+                       "interface '%s' has link type %d, which carries no IP that we can read", s->iface,
+                       ifr.ifr_hwaddr.sa_family);
+    return GP_OK;
+}
+
+static gp_code attach_filter(ring_source *s, const gp_capconfig *cfg, gp_error *err)
+{
+    struct sock_fprog prog = {0};
+    gp_code code = gp_link_filter(s->dlt, cfg, LINK_HEADROOM + GP_IP_SNAPLEN, &prog, err);
+    if (code != GP_OK)
+        return code;
+    if (setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
+        code = errno == EINVAL ? gp_fail(err, GP_EINVAL,
+                                         "the kernel refuses the packet filter of '%s': check "
+                                         "extra_bpf_filters",
+                                         s->iface)
+                               : fail_socket(s->iface, errno, "packet filter", err);
+    free(prog.filter);
+    return code;
+}
+
+static gp_code map_ring(ring_source *s, gp_error *err)
+{
+    int version = TPACKET_V3;
+    struct tpacket_req3 req = {
+        .tp_block_size = (unsigned)s->block_size,
+        .tp_block_nr = s->n_blocks,
+        .tp_frame_size = FRAME_SIZE,
+        .tp_frame_nr = (unsigned)(s->block_size / FRAME_SIZE) * s->n_blocks,
+        .tp_retire_blk_tov = BLOCK_TIMEOUT_MS,
+    };
+    if (setsockopt(s->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0)
+        return fail_socket(s->iface, errno, "TPACKET_V3", err);
+    if (setsockopt(s->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) != 0)
+        return gp_fail_errno(err, errno, "cannot set up a ring of %u blocks of %zu bytes on '%s'",
+                             s->n_blocks, s->block_size, s->iface);
+    void *map = mmap(NULL, s->block_size * s->n_blocks, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+    if (map == MAP_FAILED)
+        return gp_fail_errno(err, errno, "cannot map the ring of '%s'", s->iface);
+    s->map = map;
+    return GP_OK;
+}
+
+static gp_code bind_iface(ring_source *s, unsigned index, const gp_capconfig *cfg, gp_error *err)
+{
+    struct sockaddr_ll addr = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
+    if (bind(s->fd, (struct sockaddr *)&addr, sizeof addr) != 0)
+        return fail_socket(s->iface, errno, "bind", err);
+    struct packet_mreq mr = {.mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC};
+    if (cfg->promisc && setsockopt(s->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mr, sizeof mr) != 0)
+        return fail_socket(s->iface, errno, "promiscuous mode", err);
+    return GP_OK;
+}
+
+/* Blocks are made of pages and must hold at least one frame. */
+static size_t round_block(int64_t wanted)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = wanted > 0 ? (size_t)wanted : GP_RING_BLOCK_SIZE;
+    return (size + page - 1) / page * page;
+}
+
+gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err)
+{
+    static const gp_source_ops ops = {ring_close, ring_read, ring_stats};
+    unsigned index = if_nametoindex(iface);
+    if (!index)
+        return gp_fail(err, GP_ENOTFOUND, "no such interface: '%s'", iface);
+    ring_source *s = calloc(1, sizeof *s);
+    if (!s)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a capture");
+    s->base.ops = &ops;
+    snprintf(s->iface, sizeof s->iface, "%s", iface);
+    s->block_size = round_block(cfg->block_size);
+    s->n_blocks = cfg->num_blocks > 0 ? (unsigned)cfg->num_blocks : GP_RING_NUM_BLOCKS;
+    /* Protocol 0: nothing arrives before the filter is in place and the socket is bound. */
+    s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    gp_code code = s->fd >= 0 ? GP_OK : fail_socket(iface, errno, "packet socket", err);
+    if (code == GP_OK)
+        code = link_type(s, err);
+    if (code == GP_OK)
+        code = attach_filter(s, cfg, err);
+    if (code == GP_OK)
+        code = map_ring(s, err);
+    if (code == GP_OK)
+        code = bind_iface(s, index, cfg, err);
+    if (code != GP_OK) {
+        ring_close(&s->base);
+        return code;
+    }
+    *out = &s->base;
+    return GP_OK;
+}

@@ -1,0 +1,19 @@
+#include "sensor/capture/source_impl.h"
+
+void gp_source_close(gp_source *s)
+{
+    if (s)
+        s->ops->close(s);
+}
+
+gp_code gp_source_read(gp_source *s, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx, bool *end,
+                       gp_error *err)
+{
+    *end = false;
+    return s->ops->read(s, wake_fd, timeout_ms, sink, ctx, end, err);
+}
+
+gp_code gp_source_stats(gp_source *s, uint64_t *received, uint64_t *dropped, gp_error *err)
+{
+    return s->ops->stats(s, received, dropped, err);
+}

@@ -1,0 +1,38 @@
+/*
+ * source.h - where packets come from: a TPACKET_V3 ring, libpcap live, or a capture file.
+ *
+ * A source is used by one thread at a time. Frames handed to the sink point into the source's own memory and
+ * are valid until the sink returns.
+ */
+#ifndef GP_CAPTURE_SOURCE_H
+#define GP_CAPTURE_SOURCE_H
+
+#include "proto/base/error.h"
+#include "proto/control/capconfig.h"
+#include "sensor/capture/packet.h"
+
+typedef struct gp_source gp_source;
+
+/* Takes a batch of packets. */
+typedef void (*gp_frame_sink)(void *ctx, const gp_frame *frames, size_t n);
+
+enum { GP_FRAME_BATCH = 64 };
+
+/* A ring on a live interface. Errors name the interface and, without privilege, the capability needed. */
+gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err);
+/* libpcap on a live interface: where packet rings are not to be had. */
+gp_code gp_source_open_pcap(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err);
+/* A pcap or pcapng file, also gzip'ed; "-" is standard input. */
+gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err);
+void gp_source_close(gp_source *s);
+
+/*
+ * Waits up to timeout_ms for packets (or until wake_fd, if >= 0, is readable) and hands over what is there.
+ * *end turns true when a capture file is through. GP_ENOTFOUND or GP_EIO when the interface is gone.
+ */
+gp_code gp_source_read(gp_source *s, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx, bool *end,
+                       gp_error *err);
+/* Packets that the kernel saw and dropped since the last call (0, 0 for files). */
+gp_code gp_source_stats(gp_source *s, uint64_t *received, uint64_t *dropped, gp_error *err);
+
+#endif
