@@ -1,0 +1,98 @@
+#include "sensor/api/internal.h"
+#include "sensor/api/openapi.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_ROUTES = 24 };
+
+typedef struct routes {
+    gp_http_route items[MAX_ROUTES];
+    size_t n;
+} routes;
+
+static void add(routes *r, const char *method, const char *path, gp_http_handler handler, void *ctx)
+{
+    r->items[r->n++] = (gp_http_route){method, path, handler, ctx};
+}
+
+static void add_all(routes *r, gp_sensor_api *a)
+{
+    add(r, "GET", "/-/health", gp_api_health, a);
+    add(r, "GET", "/-/info", gp_api_info, a);
+    add(r, "GET", "/-/ready", gp_api_ready, a);
+    add(r, "POST", "/_query", gp_api_query, a);
+    add(r, "POST", "/_query/sse", gp_api_query_sse, a);
+    add(r, "POST", "/_query/validate", gp_api_validate_body, a);
+    add(r, "GET", "/_query/validate", gp_api_validate_params, a);
+    add(r, "GET", "/status", gp_api_status, a);
+    add(r, "GET", "/status/{iface}", gp_api_status_one, a);
+    add(r, "GET", "/config", gp_api_config_get, a);
+    add(r, "GET", "/config/{iface}", gp_api_config_get_one, a);
+    add(r, "PUT", "/config", gp_api_config_put, a);
+    add(r, "POST", "/config/_reload", gp_api_config_reload, a);
+    add(r, "GET", "/openapi.json", gp_api_openapi_json, NULL);
+    add(r, "GET", "/openapi-3.0.json", gp_api_openapi_json, NULL);
+    add(r, "GET", "/openapi.yaml", gp_api_openapi_yaml, NULL);
+    add(r, "GET", "/openapi-3.0.yaml", gp_api_openapi_yaml, NULL);
+    add(r, "GET", "/schemas/{schema}", gp_api_schema, NULL);
+    add(r, "GET", "/docs", gp_api_docs, NULL);
+    if (a->metrics)
+        add(r, "GET", "/metrics", gp_api_metrics, a);
+}
+
+static gp_code prepare(gp_sensor_api *a, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    if (a->limits.max_req_per_sec > 0)
+        rc = gp_ratelimit_new(&a->ratelimit, a->limits.max_req_per_sec, a->limits.max_burst, err);
+    if (rc == GP_OK && a->limits.metrics)
+        rc = gp_http_metrics_new(&a->metrics, "goprobe", err);
+    char version[48];
+    gp_api_version(version, sizeof version);
+    snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
+    return rc;
+}
+
+gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg, gp_error *err)
+{
+    *out = NULL;
+    gp_sensor_api *a = calloc(1, sizeof *a);
+    if (!a)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the API");
+    a->cfg = *cfg;
+    a->limits = *cfg->api;
+    gp_code rc = prepare(a, err);
+    if (rc == GP_OK) {
+        routes r = {.n = 0};
+        add_all(&r, a);
+        const gp_http_config http = {.addr = cfg->api->addr,
+                                     .log = cfg->log,
+                                     .server_name = "goprobe",
+                                     .observe = a->metrics ? gp_http_metrics_observe : NULL,
+                                     .observe_ctx = a->metrics};
+        rc = gp_http_start(&a->server, &http, r.items, r.n, err);
+    }
+    if (rc != GP_OK) {
+        gp_sensor_api_stop(a);
+        return rc;
+    }
+    *out = a;
+    return GP_OK;
+}
+
+void gp_sensor_api_stop(gp_sensor_api *a)
+{
+    if (!a)
+        return;
+    if (a->server)
+        gp_http_stop(a->server);
+    gp_http_metrics_free(a->metrics);
+    gp_ratelimit_free(a->ratelimit);
+    free(a);
+}
+
+unsigned gp_sensor_api_port(const gp_sensor_api *a)
+{
+    return gp_http_port(a->server);
+}

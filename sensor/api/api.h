@@ -1,0 +1,32 @@
+/*
+ * api.h - the HTTP API of the sensor: queries, status and configuration of the captures, health, metrics and
+ * the description of it all (OpenAPI). Paths, fields, statuses and error documents are those of goProbe v4.
+ *
+ * Ownership: engine, manager, monitor and log are the caller's and must outlive the API.
+ * Thread-safety: handlers run concurrently; start and stop belong to one thread.
+ */
+#ifndef GP_API_API_H
+#define GP_API_API_H
+
+#include "sensor/capture/manager.h"
+#include "sensor/config/config.h"
+#include "sensor/config/monitor.h"
+#include "sensor/godb/engine.h"
+
+typedef struct gp_sensor_api_config {
+    const gp_api_config *api; /* address, metrics, limits; read at start only */
+    gp_engine *engine;
+    gp_capture_manager *manager;
+    gp_config_monitor *monitor;
+    gp_log *log;
+} gp_sensor_api_config;
+
+typedef struct gp_sensor_api gp_sensor_api;
+
+/* GP_EBUSY names an address in use, GP_EPERM one that may not be used. */
+gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg, gp_error *err);
+/* Ends running queries (they notice the cancellation), then frees. */
+void gp_sensor_api_stop(gp_sensor_api *a);
+unsigned gp_sensor_api_port(const gp_sensor_api *a); /* 0 for UNIX sockets */
+
+#endif
