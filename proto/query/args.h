@@ -84,18 +84,27 @@ gp_code gp_args_set_defaults(gp_args *a, int64_t now, gp_error *err);
 gp_code gp_args_set(char **field, const char *value, gp_error *err);
 
 void gp_args_to_json(const gp_args *a, gp_buf *out); /* unset fields are left out */
-/* Parses a request body. Unknown fields, wrong types and violated bounds are collected in *problem
- * (status 422, locations "body.<field>") exactly where v4's schema validation reports them; GP_EINVAL then.
+/*
+ * Parses a request body. Unknown fields, wrong types and violated bounds are collected in *problem
+ * (status 422, locations "body.<field>") exactly where v4's schema validation reports them; no JSON gives
+ * status 400. GP_EINVAL then, GP_ENOMEM with status 500; *out is empty after an error. Fields that the
+ * client left out get the presets of v4's schema: sort_by, num_results, max_mem_pct and the DNS timeout.
  */
 gp_code gp_args_from_json(const char *text, size_t len, gp_args *out, gp_problem *problem);
-/* The same from URL parameters: calls next(ctx, &key, &value) until false. Locations "query.<name>". */
+/* The same from URL parameters: calls next(ctx, &key, &value) until false. Locations "query.<name>". Of
+ * several values the first counts, empty ones and unknown names are ignored, as by v4. */
 typedef bool (*gp_param_next)(void *ctx, const char **key, const char **value);
 gp_code gp_args_from_params(gp_param_next next, void *ctx, gp_args *out, gp_problem *problem);
 
 /* Validates and prepares. All errors are collected in *problem (status 422, detail "query preparation
- * failed"); then GP_EINVAL and *out is empty. `now` is UNIX seconds, for relative times. */
+ * failed"); then GP_EINVAL and *out is empty. `now` is UNIX seconds, for relative times. Host names in the
+ * condition are looked up. Unlike v4, sort_ascending has an effect. */
 gp_code gp_args_prepare(const gp_args *a, int64_t now, gp_stmt *out, gp_problem *problem);
 void gp_stmt_free(gp_stmt *s);
+
+/* Bin size in seconds that "auto" means for a range of `duration` seconds: a multiple of the write interval
+ * that gives at most 288 bins. */
+int64_t gp_time_bin_auto(int64_t duration);
 
 const char *gp_direction_name(gp_direction d); /* "sum", "in", "out", "bi-directional" */
 const char *gp_sort_name(gp_sort s);           /* "bytes", "packets", "time" */

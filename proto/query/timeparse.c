@@ -252,7 +252,8 @@ static gp_code relative_error(const char *text, gp_error *err)
 {
     return gp_fail(
         err, GP_EINVAL,
-        "incorrect relative time specification \"%s\": use for example -15d:04h:05m, -15d4h5m or -30m", text);
+        "incorrect relative time specification \"%.200s\": use for example -15d:04h:05m, -15d4h5m or -30m",
+        text);
 }
 
 static int64_t unit_seconds(char unit)
@@ -296,7 +297,10 @@ static bool chunked_seconds(const char *text, int64_t *total)
 /* "15d4h5m", "30m" */
 static gp_code joined_seconds(const char *text, int64_t *total, gp_error *err)
 {
+    const char *whole = text;
     const char *days = strchr(text, 'd');
+    if (days == text)
+        return gp_fail(err, GP_EINVAL, "expecting number before 'd' token");
     if (days) {
         if (!add_units(text, (size_t)(days - text), 'd', total))
             return relative_error(text, err);
@@ -305,10 +309,13 @@ static gp_code joined_seconds(const char *text, int64_t *total, gp_error *err)
             return GP_OK;
     }
     int64_t ns;
-    gp_code code = gp_duration_parse(text, &ns, err);
-    if (code == GP_OK && __builtin_add_overflow(*total, ns / GP_NS_PER_SEC, total))
-        return relative_error(text, err);
-    return code;
+    if (gp_duration_parse(text, &ns, err) != GP_OK) {
+        (void)gp_error_prefix(err, "failed to parse \"%.200s\" as duration", whole);
+        return GP_EINVAL;
+    }
+    if (__builtin_add_overflow(*total, ns / GP_NS_PER_SEC, total))
+        return relative_error(whole, err);
+    return GP_OK;
 }
 
 /* `text` follows the '-'. */

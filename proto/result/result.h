@@ -126,7 +126,6 @@ gp_code gp_merge_result(const gp_merge *m, gp_result *out, gp_error *err);
 /* Re-aggregates rows whose time label is rounded up to a multiple of bin seconds, and sorts by time.
  * Also sets hits_total, as v4 does. */
 gp_code gp_result_bin_time(gp_result *r, int64_t bin, gp_error *err);
-int64_t gp_time_bin_auto(int64_t duration); /* bin size in seconds for a range, at most 288 bins */
 
 /* JSON, byte-compatible in structure with v4 (times in RFC 3339 local time). */
 void gp_result_to_json(const gp_result *r, gp_buf *out);
