@@ -1,0 +1,153 @@
+#include "sensor/dbsink/dbsink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* How many seconds a block may move to find a free time. */
+enum { MAX_SHIFT = 10 };
+
+typedef struct open_writer {
+    char *iface;
+    gp_writer *writer;
+} open_writer;
+
+struct gp_dbsink {
+    gp_dbsink_config cfg;
+    char *db;
+    open_writer *open;
+    size_t n;
+};
+
+gp_code gp_dbsink_new(gp_dbsink **out, const gp_dbsink_config *cfg, gp_error *err)
+{
+    *out = NULL;
+    gp_dbsink *w = calloc(1, sizeof *w);
+    if (w)
+        w->db = strdup(cfg->db);
+    if (!w || !w->db) {
+        gp_dbsink_free(w);
+        return gp_fail(err, GP_ENOMEM, "out of memory for the database writers");
+    }
+    w->cfg = *cfg;
+    *out = w;
+    return GP_OK;
+}
+
+void gp_dbsink_free(gp_dbsink *w)
+{
+    if (!w)
+        return;
+    for (size_t i = 0; i < w->n; i++) {
+        gp_writer_free(w->open[i].writer);
+        free(w->open[i].iface);
+    }
+    free(w->open);
+    free(w->db);
+    free(w);
+}
+
+static gp_code open_one(gp_dbsink *w, const char *iface, gp_writer **out, gp_error *err)
+{
+    open_writer *more = reallocarray(w->open, w->n + 1, sizeof *more);
+    char *name = strdup(iface);
+    if (more)
+        w->open = more;
+    if (!more || !name) {
+        free(name);
+        return gp_fail(err, GP_ENOMEM, "%s: out of memory for the database writers", iface);
+    }
+    const gp_writer_config cfg = {.db = w->db,
+                                  .iface = name,
+                                  .codec = w->cfg.codec,
+                                  .permissions = w->cfg.permissions,
+                                  .no_sync = w->cfg.no_sync};
+    gp_code rc = gp_writer_new(out, &cfg, err);
+    if (rc != GP_OK) {
+        free(name);
+        return rc;
+    }
+    w->open[w->n++] = (open_writer){name, *out};
+    return GP_OK;
+}
+
+static gp_code writer_of(gp_dbsink *w, const char *iface, gp_writer **out, gp_error *err)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        if (strcmp(w->open[i].iface, iface) == 0) {
+            *out = w->open[i].writer;
+            return GP_OK;
+        }
+    }
+    return open_one(w, iface, out, err);
+}
+
+gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *flows, size_t n,
+                        const gp_capture_stats *stats, gp_error *err)
+{
+    gp_dbsink *w = dbsink;
+    gp_writer *writer = NULL;
+    gp_block_stats block = {0};
+    gp_code rc = writer_of(w, iface, &writer, err);
+    if (rc != GP_OK)
+        return rc;
+    uint64_t drops = stats ? stats->dropped : 0;
+    int64_t at = ts;
+    rc = gp_writer_write(writer, at, flows, n, drops, &block, err);
+    while (rc == GP_EEXIST && !w->cfg.keep_time && at < ts + MAX_SHIFT)
+        rc = gp_writer_write(writer, ++at, flows, n, drops, &block, err);
+    if (rc != GP_OK) {
+        gp_error_prefix(err, "%s: %zu flows of the interval ending at %lld are not written", iface, n,
+                        (long long)ts);
+        return rc;
+    }
+    gp_log_debug(w->cfg.log, "flows written", GP_F_STR("iface", iface), GP_F_I64("ts", at),
+                 GP_F_U64("flows", block.flows), GP_F_U64("stored_bytes", block.stored_bytes));
+    return GP_OK;
+}
+
+static gp_code make_folders(char *path, gp_error *err)
+{
+    for (char *c = path + 1;; c++) {
+        if (*c && *c != '/')
+            continue;
+        char end = *c;
+        *c = '\0';
+        int rc = mkdir(path, 0755);
+        int sys = errno;
+        if (rc != 0 && sys != EEXIST) {
+            gp_code code = gp_fail_errno(err, sys, "cannot make the folder '%s' of the database", path);
+            *c = end;
+            return code;
+        }
+        *c = end;
+        if (!end)
+            return GP_OK;
+    }
+}
+
+gp_code gp_dbsink_check_db(const char *path, gp_error *err)
+{
+    struct stat st;
+    char *copy = strdup(path);
+    if (!copy)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the path '%s'", path);
+    gp_code rc = make_folders(copy, err);
+    free(copy);
+    if (rc != GP_OK)
+        return rc;
+    if (stat(path, &st) != 0)
+        return gp_fail_errno(err, errno, "cannot use the database folder '%s'", path);
+    if (!S_ISDIR(st.st_mode))
+        return gp_fail(err, GP_EINVAL, "'%s' (db.path) is a file: a folder is needed", path);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        return gp_fail_errno(
+            err, errno,
+            "no permission to write to the database folder '%s' (owner %u, mode %04o; we are "
+            "user %u)",
+            path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned)geteuid());
+    return GP_OK;
+}

@@ -1,0 +1,114 @@
+/* goprobe: the sensor. */
+#include "proto/base/version.h"
+#include "sensor/api/openapi.h"
+#include "sensor/cmdline/cmdline.h"
+#include "sensor/daemon.h"
+#include "sensor/importer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2 };
+
+static int complain(const gp_error *err, int status)
+{
+    fprintf(stderr, "goprobe: %s\n", err->msg);
+    return status;
+}
+
+static const char *environment(const char *name)
+{
+    return getenv(name);
+}
+
+static int run(const gp_cmdline *c)
+{
+    gp_error err = GP_ERROR_INIT;
+    gp_sensor_config cfg;
+    gp_log *log = NULL;
+    const gp_config_sources src = {c->config, c->flags, c->n_flags, environment};
+    if (gp_sensor_config_load(&cfg, &src, &err) != GP_OK)
+        return complain(&err, EXIT_FAILURE);
+    const char *destination = cfg.logging.destination ? cfg.logging.destination : "stdout";
+    gp_code rc = gp_log_open(&log, destination, cfg.logging.level, cfg.logging.encoding, &err);
+    if (rc == GP_OK) {
+        for (size_t i = 0; i < cfg.warnings.n; i++)
+            gp_log_warn(log, cfg.warnings.items[i]);
+        gp_log_info(log, "loaded configuration", GP_F_STR("version", gp_version()),
+                    GP_F_U64("interfaces", cfg.ifaces.n),
+                    GP_F_BOOL("autodetection.enabled", cfg.autodetect.enabled));
+        rc = gp_daemon_run(&cfg, &src, log, &err);
+        if (rc != GP_OK)
+            gp_log_error(log, "goprobe terminated with an error", GP_F_STR("error", err.msg));
+    }
+    gp_log_close(log);
+    gp_sensor_config_free(&cfg);
+    return rc == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
+}
+
+static int write_spec(const char *path)
+{
+    size_t len;
+    const char *text = gp_openapi_text(&len);
+    gp_error err = GP_ERROR_INIT;
+    FILE *f = fopen(path, "we");
+    if (!f) {
+        gp_fail_errno(&err, errno, "cannot open '%s'", path);
+        return complain(&err, EXIT_FAILURE);
+    }
+    bool ok = fwrite(text, 1, len, f) == len;
+    int sys = errno;
+    if (fclose(f) != 0 && ok) {
+        ok = false;
+        sys = errno;
+    }
+    if (ok)
+        return EXIT_SUCCESS;
+    gp_fail_errno(&err, sys, "cannot write '%s'", path);
+    return complain(&err, EXIT_FAILURE);
+}
+
+static int help(void)
+{
+    gp_buf text = GP_BUF_INIT;
+    gp_cmdline_help(&text);
+    bool ok = !text.failed && fputs(text.data, stdout) >= 0 && fflush(stdout) == 0;
+    gp_buf_free(&text);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int version(void)
+{
+    printf("goprobe - %s:\n    Git hash:       %s\n", gp_version(), gp_version_commit());
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    gp_cmdline c;
+    gp_error err = GP_ERROR_INIT;
+    if (gp_cmdline_parse(argc, argv, &c, &err) != GP_OK)
+        return complain(&err, EXIT_USAGE);
+    int status = EXIT_SUCCESS;
+    switch (c.command) {
+    case GP_CMD_RUN:
+        status = run(&c);
+        break;
+    case GP_CMD_IMPORT:
+        status = gp_import_files(&c, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
+        break;
+    case GP_CMD_SPEC:
+        status = write_spec(c.spec_outfile);
+        break;
+    case GP_CMD_VERSION:
+        status = version();
+        break;
+    case GP_CMD_HELP:
+        status = help();
+        break;
+    }
+    gp_cmdline_free(&c);
+    return status;
+}

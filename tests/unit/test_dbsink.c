@@ -1,0 +1,132 @@
+#include "sensor/dbsink/dbsink.h"
+#include "sensor/godb/engine.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const int64_t noon = 1700049600; /* 2023-11-15T12:00:00Z */
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+static int setup(void **state)
+{
+    char path[] = "/tmp/gp-dbsink-XXXXXX";
+    *state = mkdtemp(path) ? strdup(path) : NULL;
+    return *state ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    nftw(*state, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(*state);
+    return 0;
+}
+
+static gp_flow one_flow(uint64_t bytes)
+{
+    gp_flow f = {.dport = 443, .proto = 6, .c = {.bytes_rcvd = bytes, .pkts_rcvd = 1}};
+    assert_true(gp_addr_parse("10.0.0.1", 8, &f.sip));
+    assert_true(gp_addr_parse("10.0.0.2", 8, &f.dip));
+    return f;
+}
+
+static gp_code put(gp_dbsink *s, const char *iface, int64_t ts, uint64_t bytes, uint64_t drops, gp_error *err)
+{
+    gp_flow f = one_flow(bytes);
+    const gp_capture_stats stats = {.dropped = drops};
+    return gp_dbsink_write(s, iface, ts, &f, 1, &stats, err);
+}
+
+static void intervals_of_several_interfaces(void **state)
+{
+    const char *db = *state;
+    const gp_dbsink_config cfg = {.db = db, .codec = GP_CODEC_LZ4, .no_sync = true};
+    gp_dbsink *s = NULL;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_dbsink_new(&s, &cfg, &err), GP_OK);
+    assert_int_equal(put(s, "eth0", noon, 100, 3, &err), GP_OK);
+    assert_int_equal(put(s, "eth1", noon, 7, 0, &err), GP_OK);
+    assert_int_equal(put(s, "eth0", noon + 300, 50, 4, &err), GP_OK);
+    assert_int_equal(put(s, "eth0", noon + 300, 25, 0, &err), GP_OK); /* moves by a second */
+    gp_dbsink_free(s);
+    gp_iface_totals t = {0};
+    assert_int_equal(gp_db_iface_totals(db, "eth0", 0, noon + 86400, &t, &err), GP_OK);
+    assert_int_equal(t.c.bytes_rcvd, 175);
+    assert_int_equal(t.n_v4, 3);
+    assert_int_equal(t.drops, 7);
+    assert_int_equal(gp_db_iface_totals(db, "eth1", 0, noon + 86400, &t, &err), GP_OK);
+    assert_int_equal(t.c.bytes_rcvd, 7);
+}
+
+static void an_import_never_counts_twice(void **state)
+{
+    const gp_dbsink_config cfg = {.db = *state, .codec = GP_CODEC_LZ4, .no_sync = true, .keep_time = true};
+    gp_dbsink *s = NULL;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_dbsink_new(&s, &cfg, &err), GP_OK);
+    assert_int_equal(put(s, "eth0", noon, 1, 0, &err), GP_OK);
+    assert_int_equal(put(s, "eth0", noon, 1, 0, &err), GP_EEXIST);
+    assert_non_null(strstr(err.msg, "eth0: 1 flows of the interval ending at 1700049600 are not written: "));
+    gp_dbsink_free(s);
+}
+
+static void the_database_folder_is_checked(void **state)
+{
+    char path[256];
+    gp_error err = GP_ERROR_INIT;
+    struct stat st;
+    snprintf(path, sizeof path, "%s/a/b/c", (const char *)*state);
+    assert_int_equal(gp_dbsink_check_db(path, &err), GP_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_int_equal(gp_dbsink_check_db(path, &err), GP_OK);
+
+    snprintf(path, sizeof path, "%s/file", (const char *)*state);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(gp_dbsink_check_db(path, &err), GP_EINVAL);
+    assert_non_null(strstr(err.msg, "a folder is needed"));
+    snprintf(path, sizeof path, "%s/file/below", (const char *)*state);
+    assert_int_not_equal(gp_dbsink_check_db(path, &err), GP_OK);
+    assert_non_null(strstr(err.msg, "cannot make the folder"));
+}
+
+static void a_folder_of_somebody_else_is_refused(void **state)
+{
+    if (geteuid() != 0)
+        skip(); /* only root can become somebody else */
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(chmod(*state, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    gp_code rc = gp_dbsink_check_db(*state, &err);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(rc, GP_EPERM);
+    assert_non_null(strstr(err.msg, "no permission to write to the database folder"));
+    assert_non_null(strstr(err.msg, "we are user 65534"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(intervals_of_several_interfaces, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_import_never_counts_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_database_folder_is_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_of_somebody_else_is_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
