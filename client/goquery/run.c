@@ -1,0 +1,329 @@
+/* Runs one query, locally or against a query server, and prints the answer. */
+#include "client/goquery/goquery.h"
+
+#include "client/gpclient.h"
+#include "client/report/report.h"
+#include "client/term/term.h"
+#include "proto/base/log.h"
+#include "sensor/godb/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- arguments
+ * ------------------------------------------------------------------------------------------------ */
+
+static gp_code read_all(FILE *f, gp_buf *out, const char *name, gp_error *err)
+{
+    char chunk[4096];
+    out->limit = 1 << 20;
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+        gp_buf_add(out, chunk, n);
+    if (ferror(f))
+        return gp_fail_errno(err, errno, "failed to read query args from %s", name);
+    return out->failed ? gp_fail(err, GP_ELIMIT, "query args in %s are longer than 1 MiB", name) : GP_OK;
+}
+
+static void problem_to_error(const gp_problem *p, const char *what, gp_error *err)
+{
+    gp_buf text = GP_BUF_INIT;
+    gp_buf indented = GP_BUF_INIT;
+    gp_problem_to_text(p, &text);
+    for (size_t i = 0; i < text.len; i++) {
+        gp_buf_putc(&indented, text.data[i]);
+        if (text.data[i] == '\n')
+            gp_buf_puts(&indented, "    ");
+    }
+    gp_fail(err, GP_EINVAL, "%s:\n    %s", what, indented.data ? indented.data : "");
+    gp_buf_free(&text);
+    gp_buf_free(&indented);
+}
+
+/* What the file says replaces what the flags said. */
+static gp_code load_stored(options *o, gp_error *err)
+{
+    bool from_stdin = strcmp(o->stored_query, "-") == 0;
+    gp_buf text = GP_BUF_INIT;
+    gp_problem problem = GP_PROBLEM_INIT;
+    gp_args stored;
+    FILE *f = from_stdin ? stdin : fopen(o->stored_query, "re");
+    if (!f)
+        return gp_fail_errno(err, errno, "failed to open query args from %s", o->stored_query);
+    gp_code code = read_all(f, &text, o->stored_query, err);
+    if (!from_stdin)
+        fclose(f);
+    if (code == GP_OK &&
+        gp_args_from_json(text.data ? text.data : "", text.len, &stored, &problem) != GP_OK) {
+        code = GP_EINVAL;
+        problem_to_error(&problem, "failed to unmarshal JSON query args", err);
+    } else if (code == GP_OK) {
+        /* Presentation stays with the command line where the file is silent. */
+        if (!stored.format)
+            code = gp_args_set(&stored.format, o->args.format, err);
+        gp_args_free(&o->args);
+        o->args = stored;
+    }
+    gp_problem_free(&problem);
+    gp_buf_free(&text);
+    return code;
+}
+
+/* Protects against asking for everything by accident: a month, or a day with times. */
+static gp_code default_range(gp_args *a, gp_error *err)
+{
+    time_t now = time(NULL);
+    struct tm t;
+    char text[32];
+    localtime_r(&now, &t);
+    gp_code code = GP_OK;
+    if (!a->last && !a->live) {
+        snprintf(text, sizeof text, "%lld", (long long)now);
+        code = gp_args_set(&a->last, text, err);
+    }
+    if (a->first || code != GP_OK)
+        return code;
+    if (strstr(a->query, "time") || strstr(a->query, "raw"))
+        t.tm_mday--;
+    else
+        t.tm_mon--;
+    t.tm_isdst = -1;
+    snprintf(text, sizeof text, "%lld", (long long)mktime(&t));
+    return gp_args_set(&a->first, text, err);
+}
+
+static gp_code complete_args(options *o, gp_error *err)
+{
+    gp_code code = o->stored_query && *o->stored_query ? load_stored(o, err) : GP_OK;
+    if (code == GP_OK && !o->args.query)
+        code = gp_fail(err, GP_EINVAL,
+                       "no query type or command provided: say which columns, for example sip,dip");
+    if (code == GP_OK)
+        code = default_range(&o->args, err);
+    if (code == GP_OK && !o->args.caller)
+        code = gp_args_set(&o->args.caller, "goquery", err);
+    return code == GP_OK ? gp_args_set_defaults(&o->args, (int64_t)time(NULL), err) : code;
+}
+
+/* A table of many hosts needs their names. */
+static gp_code show_hosts(gp_args *a, gp_error *err)
+{
+    if (strstr(a->query, "host") || strcmp(a->query, "raw") == 0 || strcmp(a->format, "txt") != 0)
+        return GP_OK;
+    gp_buf q = GP_BUF_INIT;
+    gp_buf_printf(&q, "%s,host", a->query);
+    gp_code code = q.data ? gp_args_set(&a->query, q.data, err) : gp_fail(err, GP_ENOMEM, "out of memory");
+    gp_buf_free(&q);
+    return code;
+}
+
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------- */
+
+static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, gp_error *err)
+{
+    gp_engine *e = NULL;
+    gp_log *log = NULL;
+    const gp_run_hooks hooks = {.canceled = interrupted};
+    if (o->args.live)
+        return gp_fail(err, GP_EINVAL,
+                       "cannot run live query in local DB mode: ask the sensor with --query.server.addr");
+    if (!o->db || !*o->db)
+        return gp_fail(err, GP_EINVAL,
+                       "db.path is required for local DB operations: name the database with -d");
+    gp_code code = gp_log_open(&log, "stderr", GP_LOG_WARN, GP_LOG_LOGFMT, err);
+    if (code == GP_OK)
+        code = gp_engine_new(&e, &(gp_engine_config){.db = o->db, .log = log}, err);
+    if (code == GP_OK)
+        code = gp_engine_run(e, stmt, &hooks, out, err);
+    gp_engine_free(e);
+    gp_log_close(log);
+    return code;
+}
+
+/* One line that is overwritten while hosts answer; only where somebody can watch it. */
+static bool show_progress(void *ctx, gp_event_type type, const gp_result *r, const gp_problem *problem)
+{
+    const bool *terminal = ctx;
+    (void)problem;
+    if (interrupted(NULL))
+        return false;
+    if (*terminal && type == GP_EVENT_PARTIAL && r)
+        fprintf(stderr, "\r\033[K%zu hosts answered, %zu rows", r->n_hosts, r->n_rows);
+    return true;
+}
+
+static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
+{
+    gp_client *c = NULL;
+    gp_problem problem = GP_PROBLEM_INIT;
+    bool terminal = isatty(STDERR_FILENO);
+    const gp_client_config cfg = {.addr = o->server, .timeout_ns = o->timeout_ns, .canceled = interrupted};
+    gp_code code = gp_client_new(&c, &cfg, err);
+    if (code != GP_OK)
+        return code;
+    if (o->streaming) {
+        code = gp_client_query_sse(c, &o->args, show_progress, &terminal, out, &problem, err);
+        if (terminal)
+            fputs("\r\033[K", stderr);
+    } else {
+        code = gp_client_query(c, &o->args, out, &problem, err);
+    }
+    if (code != GP_OK && problem.n_errors)
+        problem_to_error(&problem, err->msg, err);
+    gp_problem_free(&problem);
+    gp_client_free(c);
+    return code;
+}
+
+/* ---- printing
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void put_statement(const gp_args *a, const gp_stmt *s, gp_buf *out)
+{
+    char from[32];
+    char to[32];
+    struct tm t;
+    time_t first = (time_t)s->first;
+    time_t last = (time_t)s->last;
+    strftime(from, sizeof from, "%a %b %e %H:%M:%S %Y", localtime_r(&first, &t));
+    if (!localtime_r(&last, &t) || !strftime(to, sizeof to, "%a %b %e %H:%M:%S %Y", &t))
+        snprintf(to, sizeof to, "the end of time");
+    gp_buf_printf(out, "\n        query: %s\n       ifaces: [%s]\n", a->query, a->ifaces ? a->ifaces : "any");
+    if (a->condition && *a->condition)
+        gp_buf_printf(out, "    condition: %s\n", a->condition);
+    gp_buf_printf(out, "\n         from: %s\n           to: %s\n\n        limit: %llu\n", from, to,
+                  (unsigned long long)s->num_results);
+}
+
+static gp_code fail_execution(const gp_args *a, const gp_stmt *stmt, gp_code code, gp_error *err)
+{
+    gp_buf text = GP_BUF_INIT;
+    gp_error cause = *err;
+    put_statement(a, stmt, &text);
+    gp_fail(err, code, "failed to execute query\n\n      Error: %.1000s\n  Statement:\n%s", cause.msg,
+            text.data ? text.data : "");
+    gp_buf_free(&text);
+    return code;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const gp_host_status *)a)->host, ((const gp_host_status *)b)->host);
+}
+
+static void print_statuses(gp_result *r)
+{
+    if (r->status != GP_STATUS_OK)
+        printf("Status \"%s\": %s\n", gp_status_name(r->status), r->status_message ? r->status_message : "");
+    if (r->n_hosts <= 1)
+        return;
+    qsort(r->hosts, r->n_hosts, sizeof *r->hosts, by_name);
+    for (size_t i = 0; i < r->n_hosts; i++) {
+        const gp_host_status *h = &r->hosts[i];
+        if (h->code != GP_STATUS_OK)
+            printf("Host %s returned with error \"%s\": %s\n", h->host, gp_status_name(h->code),
+                   h->message ? h->message : "");
+    }
+}
+
+static gp_code resolve_names(const gp_stmt *s, gp_result *r, gp_dns_names **names, gp_error *err)
+{
+    struct timespec start;
+    struct timespec end;
+    if (!s->dns.enabled || !(s->type.attr_mask & (GP_ATTR_SIP | GP_ATTR_DIP)))
+        return GP_OK;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    gp_code code = gp_dns_lookup(r, s->dns.max_rows, s->dns.timeout_ns, names, err);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    r->resolution_ns = (int64_t)(end.tv_sec - start.tv_sec) * 1000000000 + (end.tv_nsec - start.tv_nsec);
+    return code;
+}
+
+static gp_code print_result(const options *o, const gp_stmt *s, gp_result *r, gp_error *err)
+{
+    gp_buf out = GP_BUF_INIT;
+    gp_dns_names *names = NULL;
+    gp_code code = GP_OK;
+    if (s->format == GP_FORMAT_JSON) {
+        gp_result_to_json(r, &out);
+        gp_buf_putc(&out, '\n');
+    } else {
+        code = resolve_names(s, r, &names, err);
+        const gp_report_options opt = {&s->type, s->direction, s->sort_by, names, o->query_stats};
+        print_statuses(r);
+        if (code == GP_OK && s->format == GP_FORMAT_CSV)
+            gp_report_csv(r, &opt, &out);
+        else if (code == GP_OK)
+            gp_report_txt(r, &opt, &out);
+    }
+    if (code == GP_OK && out.failed)
+        code = gp_fail(err, GP_ENOMEM, "out of memory for printing %zu rows", r->n_rows);
+    if (code == GP_OK && out.len && fwrite(out.data, 1, out.len, stdout) != out.len)
+        code = gp_fail_errno(err, errno, "failed to print query result");
+    gp_dns_free(names);
+    gp_buf_free(&out);
+    return code;
+}
+
+static void log_query(const options *o, const gp_result *r)
+{
+    gp_log *log = NULL;
+    gp_buf args = GP_BUF_INIT;
+    if (!o->query_log || !*o->query_log)
+        return;
+    if (gp_log_open(&log, o->query_log, GP_LOG_INFO, GP_LOG_JSON, NULL) == GP_OK) {
+        gp_args_to_json(&o->args, &args);
+        gp_log_info(log, "query finished", GP_F_STR("args", args.data ? args.data : ""),
+                    GP_F_U64("hits", r->hits_total), GP_F_F64("seconds", (double)r->query_duration_ns / 1e9));
+        gp_log_close(log);
+    }
+    gp_buf_free(&args);
+}
+
+/* A server has cut and binned already; doing it again changes nothing. */
+static gp_code post_process(const gp_stmt *s, gp_result *r, gp_error *err)
+{
+    gp_code code = GP_OK;
+    if ((s->type.label_mask & GP_LABEL_TIME) && s->bin_size != GP_DB_WRITE_INTERVAL)
+        code = gp_result_bin_time(r, s->bin_size, err);
+    if (s->num_results && s->num_results < r->n_rows)
+        r->n_rows = (size_t)s->num_results;
+    r->hits_displayed = r->n_rows;
+    return code;
+}
+
+gp_code run_query(options *o, gp_error *err)
+{
+    gp_stmt stmt;
+    gp_result result;
+    gp_problem problem = GP_PROBLEM_INIT;
+    bool remote = o->server && *o->server;
+    gp_code code = complete_args(o, err);
+    if (code == GP_OK && remote && (!o->args.query_hosts || !*o->args.query_hosts))
+        code = gp_fail(err, GP_EINVAL, "list of target hosts is empty: name them with -q");
+    if (code == GP_OK && remote)
+        code = show_hosts(&o->args, err);
+    if (code != GP_OK)
+        return code;
+    if (gp_args_prepare(&o->args, (int64_t)time(NULL), &stmt, &problem) != GP_OK) {
+        problem_to_error(&problem, "failed to prepare query", err);
+        gp_problem_free(&problem);
+        return GP_EINVAL;
+    }
+    gp_result_init(&result);
+    code = remote ? run_remote(o, &result, err) : run_local(o, &stmt, &result, err);
+    if (code != GP_OK) {
+        (void)fail_execution(&o->args, &stmt, code, err);
+    } else {
+        log_query(o, &result);
+        code = post_process(&stmt, &result, err);
+        if (code == GP_OK)
+            code = print_result(o, &stmt, &result, err);
+        gp_result_free(&result);
+    }
+    gp_stmt_free(&stmt);
+    return code;
+}
