@@ -228,6 +228,8 @@ gp_code gp_select(gp_selector *s, const gp_select_columns *cols, size_t n, uint3
 {
     size_t out = 0;
     *matched = 0;
+    if (n == 0)
+        return GP_OK;
     if (s->root < 0) { /* only a direction filter: every row counts here */
         for (size_t i = 0; i < n; i++)
             rows[i] = (uint32_t)i;
