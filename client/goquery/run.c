@@ -30,16 +30,9 @@ static gp_code read_all(FILE *f, gp_buf *out, const char *name, gp_error *err)
 static void problem_to_error(const gp_problem *p, const char *what, gp_error *err)
 {
     gp_buf text = GP_BUF_INIT;
-    gp_buf indented = GP_BUF_INIT;
-    gp_problem_to_text(p, &text);
-    for (size_t i = 0; i < text.len; i++) {
-        gp_buf_putc(&indented, text.data[i]);
-        if (text.data[i] == '\n')
-            gp_buf_puts(&indented, "    ");
-    }
-    gp_fail(err, GP_EINVAL, "%s:\n    %s", what, indented.data ? indented.data : "");
+    gp_problem_errors_to_text(p, 4, &text);
+    gp_fail(err, GP_EINVAL, "%s:%s", what, text.data ? text.data : p->detail ? p->detail : "");
     gp_buf_free(&text);
-    gp_buf_free(&indented);
 }
 
 /* What the file says replaces what the flags said. */
@@ -194,7 +187,7 @@ static void put_statement(const gp_args *a, const gp_stmt *s, gp_buf *out)
     gp_buf_printf(out, "\n        query: %s\n       ifaces: [%s]\n", a->query, a->ifaces ? a->ifaces : "any");
     if (a->condition && *a->condition)
         gp_buf_printf(out, "    condition: %s\n", a->condition);
-    gp_buf_printf(out, "\n         from: %s\n           to: %s\n\n        limit: %llu\n", from, to,
+    gp_buf_printf(out, "    \n         from: %s\n           to: %s\n    \n        limit: %llu\n    ", from, to,
                   (unsigned long long)s->num_results);
 }
 

@@ -273,10 +273,11 @@ static gp_code make_plan(query_run *q, gp_error *err)
 
 /* ---- scan ------------------------------------------------------------------------------------------ */
 
-/* The end of the bin that an interval ending at ts belongs to. */
+/* The end of the bin that an interval ending at ts belongs to. Blocks keep their own time where no coarser
+ * resolution is asked for. */
 static int64_t bin_of(int64_t ts, int64_t bin)
 {
-    int64_t over = bin > 0 ? ts % bin : 0;
+    int64_t over = bin > GP_DB_WRITE_INTERVAL ? ts % bin : 0;
     return over ? ts - over + bin : ts;
 }
 
@@ -499,7 +500,8 @@ static gp_code add_live(query_run *q, gp_error *err)
     const gp_live_source *live = &q->engine->live;
     if (!q->stmt->live || !live->flows)
         return GP_OK;
-    int64_t interval_end = bin_of((int64_t)time(NULL) + 1, GP_DB_WRITE_INTERVAL);
+    int64_t now = (int64_t)time(NULL);
+    int64_t interval_end = (now / GP_DB_WRITE_INTERVAL + 1) * GP_DB_WRITE_INTERVAL;
     for (size_t i = 0; i < q->n_ifaces; i++) {
         live_sink sink = {.q = q,
                           .tables = &q->ifaces[i].tables[0],
