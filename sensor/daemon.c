@@ -5,12 +5,8 @@
 #include "sensor/dbsink/dbsink.h"
 #include "sensor/godb/engine.h"
 
-#include <errno.h>
-#include <net/ethernet.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 typedef struct daemon_state {
     const gp_sensor_config *cfg;
@@ -39,29 +35,7 @@ static gp_code apply(void *ctx, const gp_capconfig_map *ifaces, gp_config_update
     return gp_manager_apply(ctx, ifaces, update, err);
 }
 
-/* Without the capability every capture fails with a bare "not permitted": say once what is missing. Queries
- * still work, so this is no reason to stop. */
-static void check_capability(gp_log *log)
-{
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        close(fd);
-    } else if (errno == EPERM || errno == EACCES) {
-        gp_log_error(log, "no permission to capture: run as root, or give the program the capabilities "
-                          "CAP_NET_RAW and CAP_NET_ADMIN (setcap cap_net_raw,cap_net_admin+ep, or "
-                          "AmbientCapabilities= of systemd)");
-    }
-}
-
-static void log_failures(daemon_state *d)
-{
-    char text[GP_ERROR_MSG_SIZE];
-    gp_manager_failure(d->manager, text, sizeof text);
-    if (*text)
-        gp_log_error(d->log, "some captures are not running", GP_F_STR("error", text));
-}
-
-static gp_code start_captures(daemon_state *d, gp_error *err)
+static gp_code make_manager(daemon_state *d, gp_error *err)
 {
     const gp_sensor_config *cfg = d->cfg;
     const gp_dbsink_config sink = {
@@ -77,23 +51,29 @@ static gp_code start_captures(daemon_state *d, gp_error *err)
                                        .n_exclude = cfg->autodetect.exclude.n,
                                        .log = d->log};
     rc = gp_manager_new(&d->manager, &manager, err);
-    if (rc != GP_OK)
-        return rc;
-    gp_config_update update = {0};
-    rc = gp_manager_apply(d->manager, &cfg->ifaces, &update, err);
     if (rc == GP_OK)
-        gp_log_info(d->log, "captures started", GP_F_U64("interfaces", update.enabled.n));
-    gp_config_update_free(&update);
-    log_failures(d);
+        rc = gp_config_monitor_new(&d->monitor, d->src, &cfg->ifaces, apply, d->manager, d->log, err);
     return rc;
 }
 
-static gp_code start_monitor(daemon_state *d, gp_error *err)
+static uint64_t successes(const gp_iface_changes *changes)
 {
-    gp_code rc = gp_config_monitor_new(&d->monitor, d->src, &d->cfg->ifaces, apply, d->manager, d->log, err);
+    uint64_t n = 0;
+    for (size_t i = 0; i < changes->n; i++)
+        n += changes->items[i].success;
+    return n;
+}
+
+/* A capture that does not start is logged by the manager and tried again with every reload. */
+static gp_code start_captures(daemon_state *d, gp_error *err)
+{
+    gp_config_update update = {0};
+    gp_code rc = gp_config_monitor_put(d->monitor, &d->cfg->ifaces, &update, err);
     if (rc == GP_OK)
-        rc = gp_config_monitor_start(d->monitor, GP_RELOAD_INTERVAL_S, err);
-    return rc;
+        gp_log_info(d->log, "captures started", GP_F_U64("running", successes(&update.enabled)),
+                    GP_F_U64("failed", update.enabled.n - successes(&update.enabled)));
+    gp_config_update_free(&update);
+    return rc == GP_OK ? gp_config_monitor_start(d->monitor, GP_RELOAD_INTERVAL_S, err) : rc;
 }
 
 static gp_code start_api(daemon_state *d, gp_error *err)
@@ -141,7 +121,6 @@ static void reload(daemon_state *d)
         gp_log_error(d->log, "configuration not reloaded, the old one stays in force",
                      GP_F_STR("error", err.msg));
     gp_config_update_free(&update);
-    log_failures(d);
 }
 
 static void block_signals(sigset_t *set)
@@ -172,14 +151,13 @@ gp_code gp_daemon_run(const gp_sensor_config *cfg, const gp_config_sources *src,
     daemon_state d = {.cfg = cfg, .src = src, .log = log};
     sigset_t set;
     block_signals(&set);
-    check_capability(log);
     gp_code rc = gp_dbsink_check_db(cfg->db.path, err);
     if (rc == GP_OK)
+        rc = make_manager(&d, err);
+    if (rc == GP_OK)
+        rc = start_api(&d, err); /* before the captures: an address in use must not leave a block behind */
+    if (rc == GP_OK)
         rc = start_captures(&d, err);
-    if (rc == GP_OK)
-        rc = start_monitor(&d, err);
-    if (rc == GP_OK)
-        rc = start_api(&d, err);
     if (rc == GP_OK) {
         gp_log_info(log, "started goprobe");
         wait_for_stop(&d, &set);

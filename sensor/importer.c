@@ -11,6 +11,8 @@ static gp_code import_one(const char *path, const char *iface, gp_dbsink *sink, 
     gp_import_stats st = {0};
     const gp_import_options opt = {.iface = iface};
     gp_code rc = gp_capture_import(path, &opt, gp_dbsink_write, sink, &st, err);
+    if (rc != GP_OK && st.packets == 0)
+        return rc;
     printf("%s: %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64 " flows in %" PRIu64 " blocks", path,
            st.packets, st.bytes, st.flows, st.blocks);
     uint64_t lost = st.parse_errors[GP_PARSE_FRAGMENT] + st.parse_errors[GP_PARSE_INVALID_IP] +

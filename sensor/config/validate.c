@@ -105,7 +105,8 @@ gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error 
         strcat(where, ": ");
     }
     if (!cfg->db.path)
-        return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty", where);
+        return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty%s", where,
+                       file ? "" : " (name a configuration file with -c, or give --db.path)");
     gp_code rc = check_rate(&cfg->api, where, err);
     if (rc != GP_OK)
         return rc;
