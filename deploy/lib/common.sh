@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# What ./run and ./test share: installing what is missing, building, saying what is going on.
+
+say() { printf '\n== %s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Runs apt-get as root, with sudo where we are not.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "root is needed for: $* (no sudo here)"
+    fi
+}
+
+BUILD_PACKAGES=(gcc cmake ninja-build pkg-config git libpcap-dev libyaml-dev libcjson-dev libcurl4-openssl-dev
+    libmicrohttpd-dev liblz4-dev libzstd-dev libxxhash-dev libnanomsg-dev libpcre2-dev zlib1g-dev libcmocka-dev)
+RUN_PACKAGES=(iproute2)
+TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 curl)
+
+# install_missing PACKAGE...: asks apt only if something is missing.
+install_missing() {
+    local missing=() p
+    for p in "$@"; do
+        dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+    done
+    [ "${#missing[@]}" -eq 0 ] && return 0
+    say "installing ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# build PRESET: configures and builds build/PRESET.
+build() {
+    local preset=$1 log
+    log=$(mktemp)
+    if ! { cmake --preset "$preset" && cmake --build --preset "$preset"; } >"$log" 2>&1; then
+        tail -n 60 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
