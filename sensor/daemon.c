@@ -5,6 +5,7 @@
 #include "sensor/dbsink/dbsink.h"
 #include "sensor/godb/engine.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 
@@ -80,8 +81,9 @@ static gp_code start_api(daemon_state *d, gp_error *err)
 {
     if (!d->cfg->api.addr)
         return GP_OK;
+    int64_t most = d->cfg->api.max_concurrent;
     const gp_engine_config engine = {.db = d->cfg->db.path,
-                                     .max_concurrent = (unsigned)d->cfg->api.max_concurrent,
+                                     .max_concurrent = most > UINT_MAX ? UINT_MAX : (unsigned)most,
                                      .live = {d->manager, live_flows, live_ifaces},
                                      .log = d->log};
     gp_code rc = gp_engine_new(&d->engine, &engine, err);

@@ -144,17 +144,6 @@ static bool parse_bool(const char *s, bool *out)
     return false;
 }
 
-gp_code gp_yaml_bool(const gp_yaml_node *n, bool *out, gp_error *err)
-{
-    const char *text = NULL;
-    gp_code rc = gp_yaml_str(n, &text, err);
-    if (rc != GP_OK || !text)
-        return rc;
-    if (!parse_bool(text, out))
-        return gp_yaml_fail(n, err, "\"%.200s\" is not a boolean (allowed: true, false)", text);
-    return GP_OK;
-}
-
 static int base_of(const char **digits)
 {
     const char *d = *digits;
@@ -196,6 +185,21 @@ static bool parse_int(const char *text, int64_t *out)
         return false;
     *out = negative ? (int64_t)(0 - (uint64_t)v) : (int64_t)v;
     return true;
+}
+
+gp_code gp_yaml_bool(const gp_yaml_node *n, bool *out, gp_error *err)
+{
+    const char *text = NULL;
+    gp_code rc = gp_yaml_str(n, &text, err);
+    if (rc != GP_OK || !text)
+        return rc;
+    int64_t number;
+    if (parse_bool(text, out))
+        return GP_OK;
+    if (n->quoted || !parse_int(text, &number))
+        return gp_yaml_fail(n, err, "\"%.200s\" is not a boolean (allowed: true, false)", text);
+    *out = number != 0;
+    return GP_OK;
 }
 
 static bool parse_f64(const char *text, double *out)

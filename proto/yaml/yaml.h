@@ -71,7 +71,7 @@ const gp_yaml_node *gp_yaml_find(const gp_yaml_node *map, const char *path);
 /* Absent or null leaves *out (see above); otherwise the value must have the type. */
 gp_code gp_yaml_str(const gp_yaml_node *n, const char **out, gp_error *err); /* owned by the document */
 gp_code gp_yaml_strdup(const gp_yaml_node *n, char **out, gp_error *err);    /* frees and replaces *out */
-gp_code gp_yaml_bool(const gp_yaml_node *n, bool *out, gp_error *err);       /* true/false, 1/0, t/f */
+gp_code gp_yaml_bool(const gp_yaml_node *n, bool *out, gp_error *err);       /* true/false, t/f, a number */
 gp_code gp_yaml_int(const gp_yaml_node *n, int64_t min, int64_t max, int64_t *out, gp_error *err);
 gp_code gp_yaml_f64(const gp_yaml_node *n, double min, double max, double *out, gp_error *err);
 /* One of n names (case-insensitive); *out becomes its index. */

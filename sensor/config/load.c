@@ -131,11 +131,10 @@ static gp_code read_encoding(const gp_yaml_node *n, gp_log_encoding *out, gp_err
 static gp_code read_mode(const gp_yaml_node *n, mode_t *out, gp_error *err)
 {
     int64_t mode = (int64_t)*out;
-    gp_code rc = gp_yaml_int(n, 0, 0777, &mode, err);
+    gp_code rc = gp_yaml_int(n, 0, UINT32_MAX, &mode, err);
     if (rc != GP_OK)
         return gp_yaml_fail(n, err,
-                            "\"%.64s\" is not a file mode (allowed: 0000 to 0777, octal with a "
-                            "leading 0)",
+                            "\"%.64s\" is not a file mode (allowed: 0 to 0777, octal with a leading 0)",
                             n->text ? n->text : "");
     *out = (mode_t)mode;
     return GP_OK;
@@ -166,7 +165,7 @@ static gp_code read_option(const gp_option *o, const gp_yaml_node *n, void *at, 
     case GP_OPT_INT:
         return gp_yaml_int(n, INT64_MIN, INT64_MAX, at, err); /* validate.c knows the bounds */
     case GP_OPT_F64:
-        return gp_yaml_f64(n, -1e9, 1e9, at, err);
+        return gp_yaml_f64(n, -1e300, 1e300, at, err);
     case GP_OPT_LIST:
         return read_list(n, at, err);
     case GP_OPT_MODE:
@@ -182,6 +181,12 @@ static gp_code read_option(const gp_option *o, const gp_yaml_node *n, void *at, 
     }
 }
 
+/* An empty text is as good as none, for every type (v4 reads it as 0, false or its default). */
+static bool is_given(const gp_yaml_node *n)
+{
+    return n && n->kind != GP_YAML_NULL && !(n->kind == GP_YAML_SCALAR && !*n->text);
+}
+
 static gp_code read_options(loader *l)
 {
     size_t n;
@@ -190,7 +195,7 @@ static gp_code read_options(loader *l)
     for (size_t i = 0; rc == GP_OK && i < n; i++) {
         const gp_yaml_node *node = NULL;
         rc = lookup(l, options[i].key, &node);
-        if (rc == GP_OK && node && node->kind != GP_YAML_NULL)
+        if (rc == GP_OK && is_given(node))
             rc = read_option(&options[i], node, (char *)l->cfg + options[i].offset, l->err);
         if (rc == GP_OK)
             rc = gp_config_check_option(l->cfg, &options[i], node, l->err);
@@ -274,7 +279,11 @@ static void warn_unknown(loader *l)
 
 static void warn_without_effect(loader *l)
 {
-    const gp_sensor_config *c = l->cfg;
+    gp_sensor_config *c = l->cfg;
+    if (c->db.permissions & ~(mode_t)0777) { /* v4 takes any number */
+        warn(l, "db.permissions has bits beyond 0777, which are not used (octal numbers need a leading 0)");
+        c->db.permissions &= 0777;
+    }
     if (c->api.keys.n)
         warn(l, "api.keys is set, but requests are not checked against it (as in goProbe v4): protect the "
                 "API with a UNIX socket or a proxy");

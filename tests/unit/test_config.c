@@ -95,6 +95,9 @@ static void what_v4_accepts_is_accepted(void **state)
         DB LO "syslog_flows: \"true\"\n",
         DB LO "api: {request_timeout: \"12\"}\n",
         DB LO "api:\n",
+        DB LO "syslog_flows: 2\n",
+        DB LO "api: {request_timeout: \"\", metrics: \"\", query_rate_limit: {max_burst: \"\"}}\n",
+        "db: {path: /d, permissions: 1000}\n" LO,
         DB LO "logging: {level: fatal}\n",
         DB LO "logging: {level: WARN, encoding: plain}\n",
         DB LO "db.encoder_type: \"\"\n",
@@ -162,9 +165,9 @@ static void what_cannot_work_is_refused_with_place_and_reason(void **state)
          "goprobe.yaml:4:10: logging.level: unknown log level \"loud\" (allowed: debug, info, warn, error)"},
         {DB LO "logging:\n  encoding: xml\n",
          "goprobe.yaml:4:13: logging.encoding: unknown log encoding \"xml\" (allowed: logfmt, json)"},
-        {"db: {path: /d, permissions: 1000}\n" LO, "goprobe.yaml:1:29: db.permissions: \"1000\" is not a "
-                                                   "file mode (allowed: 0000 to 0777, octal with a "
-                                                   "leading 0)"},
+        {"db: {path: /d, permissions: rw}\n" LO, "goprobe.yaml:1:29: db.permissions: \"rw\" is not a file "
+                                                 "mode (allowed: 0 to 0777, octal with a leading "
+                                                 "0)"},
         {DB LO "autodetection: {enabled: true}\n",
          "goprobe.yaml: cannot have interface configurations present when auto-detection is enabled: remove "
          "interfaces, or set autodetection.enabled to false"},
@@ -293,6 +296,16 @@ static void unknown_keys_are_warned_about(void **state)
     gp_sensor_config_free(&cfg);
 }
 
+static void a_mode_keeps_to_nine_bits(void **state)
+{
+    (void)state;
+    gp_sensor_config cfg;
+    load(&cfg, &file_only, "db: {path: /d, permissions: 1000}\n" LO); /* decimal: 01750 */
+    assert_int_equal(cfg.db.permissions, 0750);
+    assert_true(warned(&cfg, "db.permissions has bits beyond 0777"));
+    gp_sensor_config_free(&cfg);
+}
+
 static void files_that_cannot_be_read(void **state)
 {
     (void)state;
@@ -395,6 +408,7 @@ int main(void)
         cmocka_unit_test(flags_win_over_environment_over_file),
         cmocka_unit_test(everything_from_flags),
         cmocka_unit_test(unknown_keys_are_warned_about),
+        cmocka_unit_test(a_mode_keeps_to_nine_bits),
         cmocka_unit_test(files_that_cannot_be_read),
         cmocka_unit_test(monitor_reloads_puts_and_survives_bad_files),
         cmocka_unit_test(monitor_reloads_by_itself),

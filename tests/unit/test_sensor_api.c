@@ -225,7 +225,8 @@ typedef struct question {
     char method[16];
     char path[512];
     char type[128];
-    const char *body; /* NULL: none */
+    const char *body;   /* NULL: none */
+    const char *header; /* one more, or NULL */
 } question;
 
 static void ask(const sensor *s, const question *q, answer *out)
@@ -238,6 +239,8 @@ static void ask(const sensor *s, const question *q, answer *out)
     snprintf(url, sizeof url, "http://127.0.0.1:%u%s", s->port, q->path);
     snprintf(header, sizeof header, "Content-Type: %s", q->type);
     struct curl_slist *headers = *q->type ? curl_slist_append(NULL, header) : NULL;
+    if (q->header)
+        headers = curl_slist_append(headers, q->header);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
@@ -459,7 +462,7 @@ static void refusals_in_our_own_words(void **state)
     refused(*state, "/_query/sse", "{\"query\":\"sip\",\"ifaces\":\"nope\"}", 200,
             "event: queryError\ndata: {");
     answer a;
-    question q = {"PUT", "/config", "application/json", "{"};
+    question q = {"PUT", "/config", "application/json", "{", NULL};
     ask(*state, &q, &a);
     assert_int_equal(a.status, 400);
     assert_non_null(strstr(a.body.data, not_json));
@@ -485,10 +488,32 @@ static void info_names_the_service(void **state)
     get(*state, "/nothing", &a);
     assert_int_equal(a.status, 404);
     gp_buf_free(&a.body);
-    question q = {"DELETE", "/status", "", NULL};
+    question q = {.method = "DELETE", .path = "/status"};
     ask(*state, &q, &a);
     assert_int_equal(a.status, 405);
     gp_buf_free(&a.body);
+}
+
+static void the_schema_link_names_the_host_that_the_client_sees(void **state)
+{
+    static const struct {
+        const char *header, *schema;
+    } cases[] = {{"Host: probe.example:8145", "https://probe.example:8145/schemas/"},
+                 {"Host: localhost", "http://localhost/schemas/"},
+                 {"X-Forwarded-Host: api.example", "https://api.example/schemas/"},
+                 {"Forwarded: for=10.0.0.1;host=\"fwd.example\";proto=https", "https://fwd.example/schemas/"},
+                 {"X-Forwarded-Host: http://full.example", "http://full.example/schemas/"},
+                 {"Host: a\"b", "https://a\\\"b/schemas/"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        answer a;
+        char expected[200];
+        question q = {.method = "GET", .path = "/-/health", .header = cases[i].header};
+        ask(*state, &q, &a);
+        snprintf(expected, sizeof expected, "{\"$schema\":\"%sGetHealthOutputBody.json\",", cases[i].schema);
+        if (strncmp(a.body.data, expected, strlen(expected)) != 0)
+            fail_msg("%s: %s", cases[i].header, a.body.data);
+        gp_buf_free(&a.body);
+    }
 }
 
 static void a_change_that_fails_is_reported(void **state)
@@ -505,7 +530,8 @@ static void a_change_that_fails_is_reported(void **state)
     gp_buf_free(&a.body);
     question q = {"PUT", "/config", "application/json",
                   "{\"lo\":{\"promisc\":true,\"ignore_vlans\":false,\"ring_buffer\":{\"block_size\":1,"
-                  "\"num_blocks\":2},\"extra_bpf_filters\":null,\"disable\":false}}"};
+                  "\"num_blocks\":2},\"extra_bpf_filters\":null,\"disable\":false}}",
+                  NULL};
     ask(s, &q, &a);
     assert_int_equal(a.status, 400);
     assert_non_null(strstr(a.body.data, "captures are stuck"));
@@ -702,6 +728,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refusals_in_our_own_words, setup, teardown),
         cmocka_unit_test_setup_teardown(a_query_needs_a_body, setup, teardown),
         cmocka_unit_test_setup_teardown(info_names_the_service, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_schema_link_names_the_host_that_the_client_sees, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_that_fails_is_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_are_for_prometheus, setup, teardown),
         cmocka_unit_test(limits_and_switches),
