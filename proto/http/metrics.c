@@ -207,7 +207,7 @@ static bool read_stat(double *start_ticks, double *virtual_bytes, double *reside
     if (!f)
         return false;
     size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
+    (void)fclose(f); /* only read */
     text[n] = '\0';
     const char *at = strrchr(text, ')'); /* the name before it may hold anything */
     double field[3] = {0};

@@ -491,7 +491,7 @@ gp_code gp_yaml_load(gp_yaml_doc **out, const char *path, gp_error *err)
     else
         rc = gp_yaml_parse(out, path, text.data ? text.data : "", text.len, err);
     gp_buf_free(&text);
-    fclose(f);
+    (void)fclose(f); /* only read */
     return rc;
 }
 

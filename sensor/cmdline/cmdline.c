@@ -93,7 +93,7 @@ static gp_code parse_run(args *a, gp_cmdline *c)
 {
     gp_code rc = GP_OK;
     for (; rc == GP_OK && *a->at; a->at++) {
-        flag f;
+        flag f = {0};
         if (**a->at != '-' || !(*a->at)[1])
             return gp_fail(a->err, GP_EINVAL,
                            "unknown command \"%s\" (commands: import, version, help; the configuration file "
@@ -127,7 +127,7 @@ static gp_code parse_import(args *a, gp_cmdline *c)
     gp_code rc = GP_OK;
     c->command = GP_CMD_IMPORT;
     for (; rc == GP_OK && *a->at && **a->at == '-' && (*a->at)[1]; a->at++) {
-        flag f;
+        flag f = {0};
         if (strcmp(*a->at, "--") == 0) {
             a->at++;
             break;

@@ -214,9 +214,10 @@ static gp_code read_ifaces(loader *l)
         const char *name = ifaces->entries[i].key;
         const gp_capconfig *c = gp_capconfig_map_get(&l->cfg->ifaces, name);
         gp_error why = GP_ERROR_INIT;
-        if (c && gp_capconfig_validate(NULL, c, &why) != GP_OK)
-            rc = gp_yaml_fail(node, l->err, "%s", why.msg);
-        else if (gp_ifsel_is_regex(name) && gp_ifsel_validate(name, &why) != GP_OK)
+        gp_code usable = c ? gp_capconfig_validate(NULL, c, &why) : GP_OK;
+        if (usable == GP_OK && gp_ifsel_is_regex(name))
+            usable = gp_ifsel_validate(name, &why);
+        if (usable != GP_OK)
             rc = gp_yaml_fail(node, l->err, "%s", why.msg);
     }
     return rc;

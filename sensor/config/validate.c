@@ -3,6 +3,7 @@
 #include "proto/yaml/yaml.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define AT(member) offsetof(gp_sensor_config, member)
@@ -100,10 +101,8 @@ static gp_code check_autodetect(const gp_sensor_config *cfg, const char *where, 
 gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error *err)
 {
     char where[300] = "";
-    if (file) {
-        strncat(where, file, 290);
-        strcat(where, ": ");
-    }
+    if (file)
+        snprintf(where, sizeof where, "%.290s: ", file);
     if (!cfg->db.path)
         return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty%s", where,
                        file ? "" : " (name a configuration file with -c, or give --db.path)");

@@ -340,15 +340,15 @@ static void known_reset(known *k)
 static void read_line(known *k, const char *line)
 {
     if (strncmp(line, "type ", 5) == 0) {
-        snprintf(k->q.type, sizeof k->q.type, "%s", line + 5);
+        snprintf(k->q.type, sizeof k->q.type, "%.120s", line + 5);
     } else if (strncmp(line, "body ", 5) == 0) {
         k->body = strdup(line + 5);
     } else if (strncmp(line, "status ", 7) == 0) {
         k->status = strtol(line + 7, NULL, 10);
     } else if (strncmp(line, "is ", 3) == 0) {
-        snprintf(k->type, sizeof k->type, "%s", line + 3);
+        snprintf(k->type, sizeof k->type, "%.120s", line + 3);
     } else if (strncmp(line, "link ", 5) == 0) {
-        snprintf(k->link, sizeof k->link, "%s", line + 5);
+        snprintf(k->link, sizeof k->link, "%.120s", line + 5);
     } else if (strncmp(line, "| ", 2) == 0) {
         if (k->expected.len)
             gp_buf_putc(&k->expected, '\n');
