@@ -39,8 +39,7 @@ struct gp_http_server {
     const char *server_name;
     const char *const *cors_origins;
     size_t n_cors_origins;
-    void (*observe)(void *ctx, const char *method, const char *route, int status, double seconds,
-                    size_t bytes);
+    void (*observe)(void *ctx, const gp_http_observation *seen);
     void *observe_ctx;
 
     atomic_bool stopping;

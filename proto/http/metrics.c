@@ -15,15 +15,19 @@ enum { MAX_SERIES = 512, DURATION_BUCKETS = 10, SIZE_BUCKETS = 7 };
 static const double duration_bounds[DURATION_BUCKETS] = {0.01, 0.05, 0.1, 0.25, 1, 5, 10, 30, 60, 300};
 static const double size_bounds[SIZE_BUCKETS] = {1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8};
 
+typedef struct sizes {
+    double bytes;
+    uint64_t counts[SIZE_BUCKETS]; /* cumulative */
+} sizes;
+
 typedef struct series {
     const char *route; /* static, of the route table */
     char method[12];
     int status;
     uint64_t count;
     double seconds;
-    double bytes;
     uint64_t durations[DURATION_BUCKETS]; /* cumulative, as Prometheus wants them */
-    uint64_t sizes[SIZE_BUCKETS];
+    sizes request, response;
 } series;
 
 struct gp_http_metrics {
@@ -78,22 +82,27 @@ static const char *known_method(const char *method)
     return "other"; /* clients may invent methods */
 }
 
-void gp_http_metrics_observe(void *metrics, const char *method, const char *route, int status, double seconds,
-                             size_t bytes)
+static void add_size(sizes *s, size_t bytes)
+{
+    s->bytes += (double)bytes;
+    for (size_t i = 0; i < SIZE_BUCKETS; i++)
+        s->counts[i] += (double)bytes <= size_bounds[i];
+}
+
+void gp_http_metrics_observe(void *metrics, const gp_http_observation *seen)
 {
     gp_http_metrics *m = metrics;
-    if (strncmp(route, "/-/", 3) == 0 || strcmp(route, "/metrics") == 0)
+    if (strncmp(seen->route, "/-/", 3) == 0 || strcmp(seen->route, "/metrics") == 0)
         return; /* probes and scrapes are not counted, as in v4 */
     pthread_mutex_lock(&m->lock);
-    series *s = find(m, known_method(method), route, status);
+    series *s = find(m, known_method(seen->method), seen->route, seen->status);
     if (s) {
         s->count++;
-        s->seconds += seconds;
-        s->bytes += (double)bytes;
+        s->seconds += seen->seconds;
         for (size_t i = 0; i < DURATION_BUCKETS; i++)
-            s->durations[i] += seconds <= duration_bounds[i];
-        for (size_t i = 0; i < SIZE_BUCKETS; i++)
-            s->sizes[i] += (double)bytes <= size_bounds[i];
+            s->durations[i] += seen->seconds <= duration_bounds[i];
+        add_size(&s->request, seen->request_bytes);
+        add_size(&s->response, seen->response_bytes);
     }
     pthread_mutex_unlock(&m->lock);
 }
@@ -145,30 +154,49 @@ static bool same_size_series(const series *a, const series *b)
     return a->status == b->status && strcmp(a->method, b->method) == 0;
 }
 
-/* Sizes carry no path: sums over the series of the same code and method, written at the first of them. */
-static void put_sizes(const gp_http_metrics *m, gp_buf *out)
+typedef const sizes *(*sizes_of)(const series *s);
+
+static const sizes *request_of(const series *s)
 {
-    const char *name = "_api_response_size_bytes";
-    head(out, m->service, name, "histogram", "Size of answers");
-    for (size_t i = 0; i < m->n; i++) {
-        series sum = m->items[i];
-        bool first = true;
-        for (size_t j = 0; j < m->n; j++) {
-            const series *other = &m->items[j];
-            if (j == i || !same_size_series(other, &sum))
-                continue;
-            first = first && j > i;
-            sum.count += other->count;
-            sum.bytes += other->bytes;
-            for (size_t b = 0; b < SIZE_BUCKETS; b++)
-                sum.sizes[b] += other->sizes[b];
-        }
-        if (!first)
+    return &s->request;
+}
+
+static const sizes *response_of(const series *s)
+{
+    return &s->response;
+}
+
+/* Sizes carry no path: adds up the series with the code and method of series i. False if an earlier series
+ * has the same, and stands for all of them. */
+static bool sum_sizes(const gp_http_metrics *m, size_t i, sizes_of of, sizes *sum, uint64_t *count)
+{
+    *sum = (sizes){0};
+    *count = 0;
+    for (size_t j = 0; j < m->n; j++) {
+        if (!same_size_series(&m->items[j], &m->items[i]))
             continue;
+        if (j < i)
+            return false;
+        const sizes *s = of(&m->items[j]);
+        *count += m->items[j].count;
+        sum->bytes += s->bytes;
+        for (size_t b = 0; b < SIZE_BUCKETS; b++)
+            sum->counts[b] += s->counts[b];
+    }
+    return true;
+}
+
+static void put_sizes(const gp_http_metrics *m, gp_buf *out, const char *name, const char *help, sizes_of of)
+{
+    head(out, m->service, name, "histogram", help);
+    for (size_t i = 0; i < m->n; i++) {
+        sizes sum;
+        uint64_t count;
         char labels[64];
-        snprintf(labels, sizeof labels, "code=\"%d\",method=\"%s\"", sum.status, sum.method);
-        put_histogram(out, m->service, name, labels, size_bounds, sum.sizes, SIZE_BUCKETS, sum.count,
-                      sum.bytes);
+        if (!sum_sizes(m, i, of, &sum, &count))
+            continue;
+        snprintf(labels, sizeof labels, "code=\"%d\",method=\"%s\"", m->items[i].status, m->items[i].method);
+        put_histogram(out, m->service, name, labels, size_bounds, sum.counts, SIZE_BUCKETS, count, sum.bytes);
     }
 }
 
@@ -177,7 +205,8 @@ void gp_http_metrics_write(gp_http_metrics *m, gp_buf *out)
     pthread_mutex_lock(&m->lock);
     put_durations(m, out);
     put_counts(m, out);
-    put_sizes(m, out);
+    put_sizes(m, out, "_api_request_size_bytes", "Size of requests", request_of);
+    put_sizes(m, out, "_api_response_size_bytes", "Size of answers", response_of);
     pthread_mutex_unlock(&m->lock);
 }
 

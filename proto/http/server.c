@@ -113,9 +113,10 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
     double seconds = seconds_since(&req->began);
     if (req->status) {
         log_answer(req, seconds);
+        const gp_http_observation seen = {req->method, req->route ? req->route->path : "", req->status,
+                                          seconds,     req->text.len + req->body.len,      req->bytes};
         if (s->observe)
-            s->observe(s->observe_ctx, req->method, req->route ? req->route->path : "", req->status, seconds,
-                       req->bytes);
+            s->observe(s->observe_ctx, &seen);
     }
     gp_http_request_free(req);
     pthread_mutex_lock(&s->lock);

@@ -37,6 +37,16 @@ typedef struct gp_http_route {
     void *ctx;
 } gp_http_route;
 
+/* What there is to say of a request that was answered. */
+typedef struct gp_http_observation {
+    const char *method;
+    const char *route; /* the path of the route, not the URL; "" where there is none. Static. */
+    int status;
+    double seconds;
+    size_t request_bytes;  /* path, headers and body */
+    size_t response_bytes; /* body */
+} gp_http_observation;
+
 typedef struct gp_http_config {
     const char *addr;         /* where to listen */
     unsigned max_connections; /* 0: 256 */
@@ -47,9 +57,8 @@ typedef struct gp_http_config {
     /* Origins whose web pages may call (Fetch, 3.2); "*" for all. Strings must outlive the server. */
     const char *const *cors_origins;
     size_t n_cors_origins;
-    /* Called after every answer for metrics (may be NULL): route path (not the raw URL), status, seconds. */
-    void (*observe)(void *ctx, const char *method, const char *route, int status, double seconds,
-                    size_t bytes);
+    /* Called after every answer, for metrics (may be NULL). */
+    void (*observe)(void *ctx, const gp_http_observation *seen);
     void *observe_ctx;
 } gp_http_config;
 

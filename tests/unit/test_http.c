@@ -140,13 +140,11 @@ static void slow(gp_http_request *req, gp_http_response *res, void *ctx)
     gp_buf_puts(&res->body, "late");
 }
 
-static void observe(void *ctx, const char *method, const char *route, int status, double seconds,
-                    size_t bytes)
+static void observe(void *ctx, const gp_http_observation *seen)
 {
-    (void)method;
-    (void)bytes;
     fixture *f = ctx;
-    if (strcmp(route, "/status/{iface}") == 0 && status == 200 && seconds >= 0)
+    if (strcmp(seen->route, "/status/{iface}") == 0 && seen->status == 200 && seen->seconds >= 0 &&
+        seen->request_bytes > 0)
         atomic_fetch_add(&f->observed, 1);
 }
 

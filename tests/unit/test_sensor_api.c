@@ -563,6 +563,7 @@ static void metrics_are_for_prometheus(void **state)
         "{iface}\",le=\"0.01\"} ",
         "goprobe_api_request_duration_seconds_count{code=\"200\",method=\"GET\",path=\"/status/{iface}\"} "
         "1\n",
+        "goprobe_api_request_size_bytes_count{code=\"200\",method=\"GET\"} 1\n",
         "goprobe_api_response_size_bytes_bucket{code=\"200\",method=\"GET\",le=\"1e+08\"} 1\n",
         "fake_capture{iface=\"lo\"} 1\n",
         "\nprocess_open_fds ",
