@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The request body. Whatever the caller wants to print, the answer must come as JSON. */
-static gp_code args_body(const gp_args *args, gp_buf *out, gp_error *err)
+gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err)
 {
     gp_args copy;
     gp_args_init(&copy);
@@ -27,9 +27,9 @@ static gp_code args_body(const gp_args *args, gp_buf *out, gp_error *err)
 }
 
 /* To the reader of a result bad text is bad input; here it is a peer that does not keep to the format. */
-static gp_code parse_result(const char *text, size_t len, gp_result *out, gp_error *err)
+gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out, gp_error *err)
 {
-    gp_code rc = gp_result_from_json(text, len, 0, out, err);
+    gp_code rc = gp_result_from_json(text, len, max_rows, out, err);
     if (rc != GP_EINVAL)
         return rc;
     err->code = GP_ECORRUPT;
@@ -42,11 +42,11 @@ gp_code gp_client_query(gp_client *c, const gp_args *args, gp_result *out, gp_pr
     err = err ? err : &local;
     gp_buf body = GP_BUF_INIT;
     gp_call call = {.method = "POST", .path = "/_query", .body = &body, .problem = problem};
-    gp_code rc = args_body(args, &body, err);
+    gp_code rc = gp_client_args_body(args, &body, err);
     if (rc == GP_OK)
         rc = gp_client_call(c, &call, err);
     if (rc == GP_OK) {
-        rc = parse_result(call.answer.data ? call.answer.data : "", call.answer.len, out, err);
+        rc = gp_client_parse_result(call.answer.data ? call.answer.data : "", call.answer.len, 0, out, err);
         if (rc != GP_OK)
             gp_error_prefix(err, "answer of %s", c->addr);
     }
@@ -86,7 +86,7 @@ static bool on_result(stream *s, gp_event_type type, const char *data, size_t le
 {
     gp_result result;
     gp_result_init(&result);
-    s->code = parse_result(data, len, &result, &s->err);
+    s->code = gp_client_parse_result(data, len, 0, &result, &s->err);
     if (s->code != GP_OK) {
         gp_result_free(&result);
         return false;
@@ -135,7 +135,7 @@ gp_code gp_client_query_sse(gp_client *c, const gp_args *args, gp_event_fn on_ev
     gp_sse sse = {.on_event = on_sse, .ctx = &s, .max_event = c->max_response};
     gp_buf body = GP_BUF_INIT;
     gp_call call = {.method = "POST", .path = "/_query/sse", .body = &body, .sse = &sse, .problem = problem};
-    gp_code rc = args_body(args, &body, err);
+    gp_code rc = gp_client_args_body(args, &body, err);
     if (rc == GP_OK)
         rc = gp_client_call(c, &call, err);
     if (s.code != GP_OK)

@@ -204,7 +204,7 @@ static gp_code transfer_error(gp_client *c, const gp_call *call, CURLcode code, 
 }
 
 /* Runs the transfer that was added to the multi handle to its end. */
-static gp_code run(gp_client *c, const gp_call *call, gp_error *err)
+static gp_code run(gp_client *c, CURLcode *outcome, gp_error *err)
 {
     int running = 1;
     while (running) {
@@ -220,7 +220,8 @@ static gp_code run(gp_client *c, const gp_call *call, gp_error *err)
     const CURLMsg *msg = curl_multi_info_read(c->multi, &left);
     if (!msg)
         return gp_fail(err, GP_EINTERNAL, "%s: the transfer has no outcome", c->addr);
-    return msg->data.result == CURLE_OK ? GP_OK : transfer_error(c, call, msg->data.result, err);
+    *outcome = msg->data.result;
+    return GP_OK;
 }
 
 static gp_code prepare(gp_client *c, gp_call *call, const char *url, gp_error *err)
@@ -243,7 +244,7 @@ static gp_code prepare(gp_client *c, gp_call *call, const char *url, gp_error *e
     return ok ? GP_OK : gp_fail(err, GP_ENOMEM, "cannot set up a request to %s", c->addr);
 }
 
-gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
+gp_code gp_client_begin(gp_client *c, gp_call *call, gp_error *err)
 {
     gp_buf url = GP_BUF_INIT;
     gp_buf_puts(&url, c->url);
@@ -257,15 +258,27 @@ gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
         rc = gp_fail(err, GP_ENOMEM, "out of memory for a request to %s", c->addr);
     if (rc == GP_OK)
         rc = prepare(c, call, url.data, err);
-    if (rc == GP_OK && curl_multi_add_handle(c->multi, c->curl) != CURLM_OK)
-        rc = gp_fail(err, GP_EINTERNAL, "cannot start a request to %s", c->addr);
-    if (rc == GP_OK) {
-        rc = run(c, call, err);
-        curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &call->status);
-        curl_multi_remove_handle(c->multi, c->curl);
-        if (rc == GP_OK && (call->status < 200 || call->status > 299))
-            rc = http_error(c, call, err);
-    }
     gp_buf_free(&url);
     return rc;
+}
+
+gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error *err)
+{
+    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &call->status);
+    if (outcome != CURLE_OK)
+        return transfer_error(c, call, outcome, err);
+    return call->status < 200 || call->status > 299 ? http_error(c, call, err) : GP_OK;
+}
+
+gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
+{
+    CURLcode outcome = CURLE_OK;
+    gp_code rc = gp_client_begin(c, call, err);
+    if (rc == GP_OK && curl_multi_add_handle(c->multi, c->curl) != CURLM_OK)
+        rc = gp_fail(err, GP_EINTERNAL, "cannot start a request to %s", c->addr);
+    if (rc != GP_OK)
+        return rc;
+    rc = run(c, &outcome, err);
+    curl_multi_remove_handle(c->multi, c->curl);
+    return rc == GP_OK ? gp_client_finish(c, call, outcome, err) : rc;
 }

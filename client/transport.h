@@ -39,6 +39,18 @@ typedef struct gp_call {
     gp_error stream_err;
 } gp_call;
 
+/*
+ * The two halves of a call, for a multi handle that drives many: begin sets up c->curl; once libcurl reports
+ * its outcome, finish says what came of it. Result as gp_client_call.
+ */
+gp_code gp_client_begin(gp_client *c, gp_call *call, gp_error *err);
+gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error *err);
+
+/* The body of a query request, and the result in the answer to one. */
+gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err);
+gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out,
+                               gp_error *err);
+
 /* GP_OK for 2xx. Otherwise the code that fits, with the server's words in *err and *problem. */
 gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err);
 

@@ -187,8 +187,8 @@ static void put_statement(const gp_args *a, const gp_stmt *s, gp_buf *out)
     gp_buf_printf(out, "\n        query: %s\n       ifaces: [%s]\n", a->query, a->ifaces ? a->ifaces : "any");
     if (a->condition && *a->condition)
         gp_buf_printf(out, "    condition: %s\n", a->condition);
-    gp_buf_printf(out, "    \n         from: %s\n           to: %s\n    \n        limit: %llu\n    ", from, to,
-                  (unsigned long long)s->num_results);
+    gp_buf_printf(out, "    \n         from: %s\n           to: %s\n    \n        limit: %llu\n    ", from,
+                  to, (unsigned long long)s->num_results);
 }
 
 static gp_code fail_execution(const gp_args *a, const gp_stmt *stmt, gp_code code, gp_error *err)

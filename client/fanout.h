@@ -1,0 +1,47 @@
+/*
+ * fanout.h - one query to many hosts at a time.
+ *
+ * All hosts of a query are driven by one thread through one libcurl multi handle, so a thousand open requests
+ * cost a thousand sockets and no thread. A gp_fanout keeps the multi handles of finished queries, and
+ * with them their open connections, for the next ones.
+ *
+ * Thread-safety: any number of queries at a time on one gp_fanout. Callbacks come from the calling thread.
+ */
+#ifndef GP_CLIENT_FANOUT_H
+#define GP_CLIENT_FANOUT_H
+
+#include "client/gpclient.h"
+
+typedef struct gp_fanout gp_fanout;
+gp_code gp_fanout_new(gp_fanout **out, gp_error *err);
+void gp_fanout_free(gp_fanout *f); /* no query may be running */
+
+typedef struct gp_fanout_host {
+    const char *name; /* for messages and statuses */
+    const char *addr; /* NULL: not known; `why` then says so */
+    const char *why;
+    int64_t timeout_ns; /* of this host's answer; 0: none */
+} gp_fanout_host;
+
+typedef struct gp_fanout_options {
+    size_t max_concurrent; /* hosts asked at a time; 0: all */
+    size_t max_response;   /* bytes per host; 0: 256 MiB */
+    uint64_t max_rows;     /* per host; 0: no limit */
+    int64_t deadline_ns;   /* of the whole query; 0: none */
+    bool (*canceled)(void *ctx);
+    void (*tick)(void *ctx); /* called at least every 100 ms while hosts are still out; NULL: none */
+    void *ctx;
+} gp_fanout_options;
+
+/* The answer of one host: result (the callee's only during the call), or NULL and the error of that host. */
+typedef void (*gp_fanout_fn)(void *ctx, const gp_fanout_host *host, const gp_result *result,
+                             const gp_error *err);
+
+/*
+ * Asks all hosts and calls on_answer once for each, as they come. Hosts that do not answer by the deadline
+ * get GP_ETIMEOUT. GP_ECANCELED ends early; the hosts that are still out get no call then.
+ */
+gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, const gp_args *args,
+                        const gp_fanout_options *opt, gp_fanout_fn on_answer, void *ctx, gp_error *err);
+
+#endif
