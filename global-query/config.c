@@ -1,0 +1,346 @@
+#include "global-query/config.h"
+
+#include "proto/yaml/yaml.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct setting {
+    const char *name;
+    bool has_value; /* false: a switch, "--name" or "--name=false" */
+    gp_code (*set)(gp_gq_config *c, const char *value, gp_error *err);
+} setting;
+
+static gp_code replace(char **field, const char *value, gp_error *err)
+{
+    char *copy = strdup(value);
+    if (!copy)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the configuration");
+    free(*field);
+    *field = copy;
+    return GP_OK;
+}
+
+static gp_code set_level(gp_gq_config *c, const char *v, gp_error *err)
+{
+    if (gp_log_level_parse(v, &c->level))
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "logging.level: \"%s\" is none of debug, info, warn, error", v);
+}
+
+static gp_code set_encoding(gp_gq_config *c, const char *v, gp_error *err)
+{
+    if (gp_log_encoding_parse(v, &c->encoding))
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "logging.encoding: \"%s\" is neither logfmt nor json", v);
+}
+
+static gp_code set_destination(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->log_destination, v, err);
+}
+
+static gp_code add_resolver(gp_gq_config *c, const char *type, const char *config, gp_error *err)
+{
+    gp_gq_resolver_config *list = realloc(c->resolvers, (c->n_resolvers + 1) * sizeof *list);
+    if (!list)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the configuration");
+    c->resolvers = list;
+    gp_gq_resolver_config *r = &list[c->n_resolvers++];
+    *r = (gp_gq_resolver_config){0};
+    gp_code rc = replace(&r->type, type, err);
+    return rc == GP_OK && config ? replace(&r->config, config, err) : rc;
+}
+
+static gp_code set_resolver(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return add_resolver(c, v, NULL, err);
+}
+
+static gp_code set_resolver_config(gp_gq_config *c, const char *v, gp_error *err)
+{
+    if (c->n_resolvers == 0)
+        return gp_fail(err, GP_EINVAL, "hosts.resolver.config needs hosts.resolver.type");
+    return replace(&c->resolvers[c->n_resolvers - 1].config, v, err);
+}
+
+static gp_code set_querier(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->querier_type, v, err);
+}
+
+static gp_code set_querier_config(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->querier_config, v, err);
+}
+
+static gp_code set_max_concurrent(gp_gq_config *c, const char *v, gp_error *err)
+{
+    char *end = NULL;
+    errno = 0;
+    long long n = strtoll(v, &end, 10);
+    if (errno || end == v || *end || n < 0 || n > 1000000)
+        return gp_fail(err, GP_EINVAL, "querier.max_concurrent: \"%s\" is no number from 0 to 1000000", v);
+    c->max_concurrent = n;
+    return GP_OK;
+}
+
+static gp_code set_addr(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->addr, v, err);
+}
+
+static gp_code set_spec(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->spec_outfile, v, err);
+}
+
+static gp_code set_origins(gp_gq_config *c, const char *v, gp_error *err)
+{
+    gp_strlist_free(c->cors_origins, c->n_cors_origins);
+    c->cors_origins = NULL;
+    c->n_cors_origins = 0;
+    gp_code rc = GP_OK;
+    for (const char *at = v; rc == GP_OK && *at;) {
+        size_t len = strcspn(at, ",");
+        char *one = strndup(at, len);
+        rc = one ? gp_strlist_add(&c->cors_origins, &c->n_cors_origins, one, err)
+                 : gp_fail(err, GP_ENOMEM, "out of memory for the configuration");
+        free(one);
+        at += len + (at[len] == ',');
+    }
+    return rc;
+}
+
+/* v4 knows it; there is nothing here that it would set. */
+static gp_code ignore(gp_gq_config *c, const char *v, gp_error *err)
+{
+    (void)c;
+    (void)v;
+    (void)err;
+    return GP_OK;
+}
+
+static const setting settings[] = {
+    {"logging.level", true, set_level},
+    {"logging.encoding", true, set_encoding},
+    {"logging.destination", true, set_destination},
+    {"hosts.resolver.type", true, set_resolver},
+    {"hosts.resolver.config", true, set_resolver_config},
+    {"querier.type", true, set_querier},
+    {"querier.config", true, set_querier_config},
+    {"querier.max_concurrent", true, set_max_concurrent},
+    {"server.addr", true, set_addr},
+    {"server.cors_origins", true, set_origins},
+    {"server.shutdowngraceperiod", true, ignore},
+    {"openapi.spec-outfile", true, set_spec},
+    {"profiling.enabled", false, ignore},
+    {"tracing.enabled", false, ignore},
+    {"tracing.collector.endpoint", true, ignore},
+    {"tracing.collector.type", true, ignore},
+};
+enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
+
+/* ---- file
+ * ---------------------------------------------------------------------------------------------------- */
+
+static gp_code read_resolvers(gp_gq_config *c, const gp_yaml_node *list, gp_error *err)
+{
+    gp_code rc = gp_yaml_expect(list, GP_YAML_LIST, err);
+    for (size_t i = 0; rc == GP_OK && list && i < list->n; i++) {
+        const gp_yaml_node *item = list->entries[i].value;
+        const char *type = NULL;
+        const char *config = NULL;
+        rc = gp_yaml_str(gp_yaml_get(item, "type"), &type, err);
+        if (rc == GP_OK)
+            rc = gp_yaml_str(gp_yaml_get(item, "config"), &config, err);
+        if (rc == GP_OK && !type)
+            rc = gp_yaml_fail(item, err, "a resolver needs a type (string or static)");
+        if (rc == GP_OK)
+            rc = add_resolver(c, type, config, err);
+    }
+    return rc;
+}
+
+static gp_code read_setting(gp_gq_config *c, const setting *s, const gp_yaml_node *node, gp_error *err)
+{
+    gp_error why = GP_ERROR_INIT;
+    const char *value = NULL;
+    if (node && node->kind == GP_YAML_LIST && s->set == set_origins)
+        return gp_yaml_strlist(node, &c->cors_origins, &c->n_cors_origins, err);
+    gp_code rc = gp_yaml_str(node, &value, err);
+    if (rc != GP_OK || !value)
+        return rc;
+    rc = s->set(c, value, &why);
+    return rc == GP_OK ? GP_OK : gp_yaml_fail(node, err, "%s", why.msg);
+}
+
+static gp_code read_file(gp_gq_config *c, const char *path, gp_error *err)
+{
+    gp_yaml_doc *doc = NULL;
+    gp_code rc = gp_yaml_load(&doc, path, err);
+    if (rc != GP_OK) {
+        gp_error_prefix(err, "failed to read in config");
+        return rc;
+    }
+    const gp_yaml_node *root = gp_yaml_root(doc);
+    rc = read_resolvers(c, gp_yaml_find(root, "hosts.resolvers"), err);
+    for (size_t i = 0; i < N_SETTINGS && rc == GP_OK; i++)
+        rc = read_setting(c, &settings[i], gp_yaml_find(root, settings[i].name), err);
+    gp_yaml_free(doc);
+    return rc;
+}
+
+/* ---- environment
+ * --------------------------------------------------------------------------------------------- */
+
+static const char *environment_of(const char *name)
+{
+    char key[64];
+    size_t n = 0;
+    for (; *name && n + 3 < sizeof key; name++) {
+        if (*name == '-')
+            key[n++] = '_';
+        key[n++] = (char)(*name == '.' || *name == '-'   ? '_'
+                          : *name >= 'a' && *name <= 'z' ? *name - 32
+                                                         : *name);
+    }
+    key[n] = '\0';
+    return getenv(key);
+}
+
+static gp_code read_environment(gp_gq_config *c, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    for (size_t i = 0; i < N_SETTINGS && rc == GP_OK; i++) {
+        const char *value = environment_of(settings[i].name);
+        if (value && *value)
+            rc = settings[i].set(c, value, err);
+    }
+    return rc;
+}
+
+/* ---- command line
+ * -------------------------------------------------------------------------------------------- */
+
+typedef struct parsed_flag {
+    const setting *setting; /* NULL: not a setting */
+    const char *value;
+} parsed_flag;
+
+/* One argument that begins with '-': which setting, and its value, from behind '=' or the next argument. */
+static gp_code parse_flag(int argc, char **argv, int *i, const char **config, parsed_flag *out, gp_error *err)
+{
+    const char *arg = argv[*i];
+    const char *name = arg + strspn(arg, "-");
+    size_t len = strcspn(name, "=");
+    const char *value = name[len] == '=' ? name + len + 1 : NULL;
+    bool is_config = (len == 6 && strncmp(name, "config", 6) == 0) || (len == 1 && *name == 'c');
+    *out = (parsed_flag){0};
+    for (size_t k = 0; k < N_SETTINGS; k++)
+        if (strlen(settings[k].name) == len && strncmp(settings[k].name, name, len) == 0)
+            out->setting = &settings[k];
+    if (!is_config && !out->setting)
+        return gp_fail(err, GP_EINVAL, "unknown flag: %s (see global-query --help)", arg);
+    bool wants = is_config || out->setting->has_value;
+    if (wants && !value && ++*i >= argc)
+        return gp_fail(err, GP_EINVAL, "flag needs an argument: %s", arg);
+    out->value = value ? value : wants ? argv[*i] : "true";
+    if (is_config)
+        *config = out->value;
+    return GP_OK;
+}
+
+static gp_code set_command(const char *word, gp_gq_command *command, gp_error *err)
+{
+    if (strcmp(word, "server") == 0)
+        *command = GP_GQ_SERVER;
+    else if (strcmp(word, "version") == 0)
+        *command = GP_GQ_VERSION;
+    else if (strcmp(word, "help") == 0)
+        *command = GP_GQ_HELP;
+    else
+        return gp_fail(err, GP_EINVAL,
+                       "unknown command \"%s\" for \"global-query\" (there are: server, version, help)",
+                       word);
+    return GP_OK;
+}
+
+/* apply: set what the flags say; otherwise only look for the command and the file. */
+static gp_code read_flags(int argc, char **argv, bool apply, gp_gq_command *command, const char **config,
+                          gp_gq_config *c, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    for (int i = 1; i < argc && rc == GP_OK; i++) {
+        parsed_flag f;
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            *command = GP_GQ_HELP;
+            return GP_OK;
+        }
+        if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "--version") == 0) {
+            *command = GP_GQ_VERSION;
+            return GP_OK;
+        }
+        if (argv[i][0] != '-') {
+            rc = set_command(argv[i], command, err);
+            continue;
+        }
+        rc = parse_flag(argc, argv, &i, config, &f, err);
+        if (rc == GP_OK && apply && f.setting)
+            rc = f.setting->set(c, f.value, err);
+    }
+    return rc;
+}
+
+static gp_code set_defaults(gp_gq_config *c, gp_error *err)
+{
+    *c = (gp_gq_config){.level = GP_LOG_INFO, .encoding = GP_LOG_LOGFMT};
+    gp_code rc = replace(&c->querier_type, "api", err);
+    return rc == GP_OK ? replace(&c->addr, "localhost:8145", err) : rc;
+}
+
+static gp_code check(const gp_gq_config *c, gp_error *err)
+{
+    if (strcmp(c->querier_type, "api") != 0)
+        return gp_fail(err, GP_EINVAL, "querier.type: querier plugin \"%s\" not registered (there is: api)",
+                       c->querier_type);
+    if (!c->spec_outfile && (!c->querier_config || !*c->querier_config))
+        return gp_fail(err, GP_EINVAL,
+                       "querier.config is missing: name the file that says how hosts are reached");
+    return GP_OK;
+}
+
+gp_code gp_gq_config_load(int argc, char **argv, gp_gq_command *command, gp_gq_config *out, gp_error *err)
+{
+    const char *file = NULL;
+    *command = GP_GQ_HELP;
+    gp_code rc = set_defaults(out, err);
+    if (rc == GP_OK)
+        rc = read_flags(argc, argv, false, command, &file, out, err);
+    if (rc != GP_OK || *command != GP_GQ_SERVER)
+        return rc;
+    if (file && *file)
+        rc = read_file(out, file, err);
+    if (rc == GP_OK)
+        rc = read_environment(out, err);
+    if (rc == GP_OK)
+        rc = read_flags(argc, argv, true, command, &file, out, err);
+    return rc == GP_OK ? check(out, err) : rc;
+}
+
+void gp_gq_config_free(gp_gq_config *c)
+{
+    for (size_t i = 0; i < c->n_resolvers; i++) {
+        free(c->resolvers[i].type);
+        free(c->resolvers[i].config);
+    }
+    free(c->resolvers);
+    free(c->log_destination);
+    free(c->querier_type);
+    free(c->querier_config);
+    free(c->addr);
+    free(c->spec_outfile);
+    gp_strlist_free(c->cors_origins, c->n_cors_origins);
+    *c = (gp_gq_config){0};
+}

@@ -1,0 +1,44 @@
+/*
+ * config.h - settings of global-query: a YAML file, environment variables and flags, each winning over the
+ * one before, under goProbe v4's names.
+ *
+ *   logging.level, logging.encoding, logging.destination, hosts.resolver.type, hosts.resolver.config,
+ *   hosts.resolvers (file only: a list of {type, config}), querier.type, querier.config,
+ *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
+ *
+ * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
+ * Ownership: gp_gq_config owns its strings.
+ */
+#ifndef GP_GLOBAL_QUERY_CONFIG_H
+#define GP_GLOBAL_QUERY_CONFIG_H
+
+#include "proto/base/log.h"
+#include "proto/base/strlist.h"
+
+typedef struct gp_gq_resolver_config {
+    char *type;
+    char *config; /* NULL: none */
+} gp_gq_resolver_config;
+
+typedef struct gp_gq_config {
+    gp_log_level level;
+    gp_log_encoding encoding;
+    char *log_destination; /* NULL: stdout, as in v4 */
+    gp_gq_resolver_config *resolvers;
+    size_t n_resolvers;
+    char *querier_type; /* "api" */
+    char *querier_config;
+    int64_t max_concurrent; /* 0: twice the number of CPUs */
+    char *addr;             /* localhost:8145, as in v4 */
+    char **cors_origins;
+    size_t n_cors_origins;
+    char *spec_outfile; /* write the OpenAPI document there and exit */
+} gp_gq_config;
+
+typedef enum gp_gq_command { GP_GQ_SERVER, GP_GQ_HELP, GP_GQ_VERSION } gp_gq_command;
+
+/* Reads argv, then the file that it names, then the environment. GP_EINVAL for the user. */
+gp_code gp_gq_config_load(int argc, char **argv, gp_gq_command *command, gp_gq_config *out, gp_error *err);
+void gp_gq_config_free(gp_gq_config *c);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * endpoints.h - how hosts are reached: the configuration file of the "api" querier.
+ *
+ *   hostA:
+ *     addr: "unix:/var/run/goprobe"    # or host:port, http://host:port
+ *     timeout: 5s                      # of an answer; default 30s
+ *
+ * Read-only once loaded: any thread may look hosts up.
+ */
+#ifndef GP_GLOBAL_QUERY_ENDPOINTS_H
+#define GP_GLOBAL_QUERY_ENDPOINTS_H
+
+#include "proto/base/error.h"
+
+#include <stdint.h>
+
+typedef struct gp_endpoint {
+    char *host;
+    char *addr;
+    int64_t timeout_ns;
+} gp_endpoint;
+
+typedef struct gp_endpoints {
+    gp_endpoint *items; /* sorted by host */
+    size_t n;
+} gp_endpoints;
+
+gp_code gp_endpoints_load(const char *path, gp_endpoints *out, gp_error *err);
+gp_code gp_endpoints_parse(const char *name, const char *text, size_t len, gp_endpoints *out, gp_error *err);
+void gp_endpoints_free(gp_endpoints *e);
+const gp_endpoint *gp_endpoints_find(const gp_endpoints *e, const char *host); /* NULL: unknown */
+
+#endif

@@ -1,0 +1,98 @@
+/* global-query: one question to a fleet of sensors. */
+#include "global-query/service.h"
+#include "proto/base/version.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2 };
+
+static void print_help(void)
+{
+    fputs(
+        "global-query - ask a fleet of sensors one question and merge their answers\n"
+        "\n"
+        "Usage:\n"
+        "  global-query server --config FILE [flags]\n"
+        "  global-query version | help\n"
+        "\n"
+        "Flags (each also a key of the file, and in the environment in upper case with '_' for '.'):\n"
+        "  -c, --config FILE             YAML file with these settings\n"
+        "      --server.addr ADDR        where to listen: host:port or unix:/path (default localhost:8145)\n"
+        "      --server.cors_origins L   web pages of these origins may ask (default: none)\n"
+        "      --querier.config FILE     how hosts are reached: host: {addr, timeout}\n"
+        "      --querier.max_concurrent N  hosts asked at a time (default: twice the CPUs)\n"
+        "      --querier.type T          api (HTTP)\n"
+        "      --hosts.resolver.type T   string (a list in the query) or static (a file); also "
+        "--hosts.resolver.config\n"
+        "      --logging.level L, --logging.encoding logfmt|json, --logging.destination FILE\n"
+        "\n"
+        "Example:\n"
+        "  global-query server --server.addr localhost:8146 --querier.config endpoints.yaml\n"
+        "  goquery --query.server.addr localhost:8146 -q hostA,hostB -i any -f -1h sip,dip\n"
+        "\n"
+        "Exit status: 0 after a clean stop, 1 if the service cannot run, 2 for wrong usage.\n",
+        stdout);
+}
+
+static int complain(const gp_error *err, int status)
+{
+    fprintf(stderr, "global-query: %s\n", err->msg);
+    return status;
+}
+
+/* Signals are blocked before any thread is made, so all of them arrive here. */
+static int wait_for_signal(const sigset_t *signals)
+{
+    int sig = 0;
+    while (sigwait(signals, &sig) != 0)
+        ;
+    return sig;
+}
+
+static int serve(const gp_gq_config *cfg)
+{
+    gp_error err = GP_ERROR_INIT;
+    gp_log *log = NULL;
+    gp_gq_service *service = NULL;
+    sigset_t signals;
+    const char *destination = cfg->log_destination && *cfg->log_destination ? cfg->log_destination : "stdout";
+    if (gp_log_open(&log, destination, cfg->level, cfg->encoding, &err) != GP_OK)
+        return complain(&err, EXIT_FAILURE);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    int status = EXIT_SUCCESS;
+    if (gp_gq_start(&service, cfg, log, &err) == GP_OK) {
+        int sig = wait_for_signal(&signals);
+        gp_log_info(log, "shutting down server gracefully", GP_F_STR("signal", strsignal(sig)));
+        gp_gq_stop(service);
+        gp_log_info(log, "shut down complete");
+    } else {
+        gp_log_error(log, "global-query cannot run", GP_F_STR("error", err.msg));
+        status = complain(&err, EXIT_FAILURE);
+    }
+    gp_log_close(log);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    gp_gq_config cfg;
+    gp_gq_command command;
+    gp_error err = GP_ERROR_INIT;
+    int status = EXIT_SUCCESS;
+    if (gp_gq_config_load(argc, argv, &command, &cfg, &err) != GP_OK)
+        status = complain(&err, EXIT_USAGE);
+    else if (command == GP_GQ_HELP)
+        print_help();
+    else if (command == GP_GQ_VERSION)
+        printf("global-query %s (%s)\n", gp_version(), gp_version_commit());
+    else
+        status = serve(&cfg);
+    gp_gq_config_free(&cfg);
+    return status;
+}

@@ -1,0 +1,29 @@
+/*
+ * runner.h - one question to the fleet: resolve the hosts, ask them all, merge what comes.
+ *
+ * A host that fails, is late or sends nonsense is an error status under its name; the answer holds the
+ * others. Thread-safety: any number of queries at a time.
+ */
+#ifndef GP_GLOBAL_QUERY_RUNNER_H
+#define GP_GLOBAL_QUERY_RUNNER_H
+
+#include "client/fanout.h"
+#include "global-query/endpoints.h"
+#include "global-query/resolver.h"
+#include "proto/service/query_api.h"
+
+enum { GP_STREAM_ROWS = 100 /* of a partial result */ };
+
+typedef struct gp_runner {
+    gp_fanout *fanout;
+    const gp_resolvers *resolvers;
+    const gp_endpoints *endpoints;
+    size_t max_concurrent; /* hosts asked at a time */
+    gp_log *log;
+} gp_runner;
+
+/* Fits gp_query_runner.run with a gp_runner as ctx. */
+gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
+                      gp_result *out, gp_problem *problem, gp_error *err);
+
+#endif

@@ -1,0 +1,127 @@
+#include "global-query/service.h"
+
+#include "global-query/runner.h"
+#include "proto/base/version.h"
+#include "proto/http/answer.h"
+#include "proto/http/metrics.h"
+#include "proto/service/info_api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MAX_CONNECTIONS = 1024 };
+
+struct gp_gq_service {
+    gp_resolvers resolvers;
+    gp_endpoints endpoints;
+    gp_runner runner;
+    gp_query_runner query;
+    gp_service_info info;
+    gp_http_metrics *metrics;
+    gp_http_server *server;
+    char caller[64];
+};
+
+static gp_code open_resolvers(gp_gq_service *s, const gp_gq_config *cfg, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    for (size_t i = 0; i < cfg->n_resolvers && rc == GP_OK; i++)
+        rc = gp_resolvers_add(&s->resolvers, cfg->resolvers[i].type, cfg->resolvers[i].config, err);
+    return rc == GP_OK ? gp_resolvers_add(&s->resolvers, gp_resolver_string.name, NULL, err) : rc;
+}
+
+static size_t default_concurrency(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus > 0 ? (size_t)cpus * 2 : 2;
+}
+
+static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
+{
+    gp_code rc = open_resolvers(s, cfg, err);
+    if (rc == GP_OK)
+        rc = gp_endpoints_load(cfg->querier_config, &s->endpoints, err);
+    if (rc == GP_OK)
+        rc = gp_fanout_new(&s->runner.fanout, err);
+    if (rc == GP_OK)
+        rc = gp_http_metrics_new(&s->metrics, "global_query", err);
+    snprintf(s->caller, sizeof s->caller, "global-query/%s", gp_version());
+    s->runner.resolvers = &s->resolvers;
+    s->runner.endpoints = &s->endpoints;
+    s->runner.max_concurrent = cfg->max_concurrent > 0 ? (size_t)cfg->max_concurrent : default_concurrency();
+    s->runner.log = log;
+    s->query = (gp_query_runner){.ctx = &s->runner, .caller = s->caller, .run = gp_runner_run, .log = log};
+    s->info = (gp_service_info){.name = "global_query"};
+    return rc;
+}
+
+static void answer_metrics(gp_http_request *req, gp_http_response *res, void *metrics)
+{
+    (void)req;
+    gp_http_metrics_write(metrics, &res->body);
+    gp_process_metrics_write(&res->body);
+    res->status = 200;
+    res->content_type = GP_METRICS_CONTENT_TYPE;
+}
+
+static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
+{
+    const gp_http_route routes[] = {
+        {"GET", "/-/health", gp_info_api_health, &s->info},
+        {"GET", "/-/info", gp_info_api_info, &s->info},
+        {"GET", "/-/ready", gp_info_api_ready, &s->info},
+        {"POST", "/_query", gp_query_api_run, &s->query},
+        {"POST", "/_query/sse", gp_query_api_sse, &s->query},
+        {"POST", "/_query/validate", gp_query_api_validate_body, &s->query},
+        {"GET", "/_query/validate", gp_query_api_validate_params, &s->query},
+        {"GET", "/metrics", answer_metrics, s->metrics},
+    };
+    const gp_http_config http = {
+        .addr = cfg->addr,
+        .max_connections = MAX_CONNECTIONS,
+        .log = log,
+        .server_name = "global-query",
+        .cors_origins = (const char *const *)cfg->cors_origins,
+        .n_cors_origins = cfg->n_cors_origins,
+        .observe = gp_http_metrics_observe,
+        .observe_ctx = s->metrics,
+    };
+    return gp_http_start(&s->server, &http, routes, sizeof routes / sizeof routes[0], err);
+}
+
+gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, gp_error *err)
+{
+    gp_gq_service *s = calloc(1, sizeof *s);
+    if (!s)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the service");
+    gp_code rc = prepare(s, cfg, log, err);
+    if (rc == GP_OK)
+        rc = listen_on(s, cfg, log, err);
+    if (rc != GP_OK) {
+        gp_gq_stop(s);
+        return rc;
+    }
+    gp_log_info(log, "started API server", GP_F_STR("addr", cfg->addr), GP_F_U64("hosts", s->endpoints.n),
+                GP_F_U64("max_concurrent", s->runner.max_concurrent));
+    *out = s;
+    return GP_OK;
+}
+
+unsigned gp_gq_port(const gp_gq_service *s)
+{
+    return gp_http_port(s->server);
+}
+
+void gp_gq_stop(gp_gq_service *s)
+{
+    if (!s)
+        return;
+    if (s->server)
+        gp_http_stop(s->server);
+    gp_http_metrics_free(s->metrics);
+    gp_fanout_free(s->runner.fanout);
+    gp_endpoints_free(&s->endpoints);
+    gp_resolvers_free(&s->resolvers);
+    free(s);
+}

@@ -1,0 +1,16 @@
+/*
+ * service.h - global-query as a service: loads what its configuration names, listens, answers until told to
+ * stop.
+ */
+#ifndef GP_GLOBAL_QUERY_SERVICE_H
+#define GP_GLOBAL_QUERY_SERVICE_H
+
+#include "global-query/config.h"
+
+typedef struct gp_gq_service gp_gq_service;
+gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, gp_error *err);
+unsigned gp_gq_port(const gp_gq_service *s); /* 0 for UNIX sockets */
+/* Ends running queries and frees. */
+void gp_gq_stop(gp_gq_service *s);
+
+#endif

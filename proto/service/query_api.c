@@ -1,0 +1,255 @@
+#include "proto/service/query_api.h"
+
+#include "proto/http/answer.h"
+
+#include <time.h>
+
+static const gp_http_schema result_schema = GP_HTTP_SCHEMA("Result");
+
+/* False when the answer is given: the body is no query. */
+static bool args_of_body(gp_http_request *req, gp_http_response *res, gp_args *args)
+{
+    const char *text;
+    size_t len;
+    gp_args_init(args);
+    if (!gp_http_json_body(req, res, &text, &len))
+        return false;
+    gp_problem p = GP_PROBLEM_INIT;
+    bool ok = gp_args_from_json(text, len, args, &p) == GP_OK;
+    if (!ok)
+        gp_http_answer_problem(req, res, &p);
+    gp_problem_free(&p);
+    return ok;
+}
+
+/* GP_EINVAL with a filled problem, or another code with *err. */
+static gp_code prepare(const gp_query_runner *r, gp_args *args, gp_stmt *stmt, gp_problem *p, gp_error *err)
+{
+    int64_t now = (int64_t)time(NULL);
+    gp_code rc = gp_args_set_defaults(args, now, err);
+    if (rc == GP_OK)
+        rc = gp_args_set(&args->format, "json", err);
+    if (rc == GP_OK && !(args->caller && *args->caller))
+        rc = gp_args_set(&args->caller, r->caller, err);
+    return rc == GP_OK ? gp_args_prepare(args, now, stmt, p) : rc;
+}
+
+static void log_failure(const gp_query_runner *r, const gp_args *args, const char *what)
+{
+    gp_buf json = {.limit = 4096};
+    gp_args_to_json(args, &json);
+    gp_log_error(r->log, "error running query", GP_F_STR("args", json.failed ? "?" : json.data),
+                 GP_F_STR("error", what));
+    gp_buf_free(&json);
+}
+
+static gp_code run(const gp_query_runner *r, gp_args *args, const gp_query_hooks *hooks, gp_result *out,
+                   gp_problem *p, gp_error *err)
+{
+    gp_stmt stmt = {0};
+    gp_result_init(out);
+    gp_code rc = prepare(r, args, &stmt, p, err);
+    if (rc == GP_OK) {
+        rc = r->run(r->ctx, args, &stmt, hooks, out, p, err);
+        if (rc != GP_OK)
+            log_failure(r, args, p->status ? p->detail : err->msg);
+    }
+    gp_stmt_free(&stmt);
+    return rc;
+}
+
+static void answer_failure(const gp_http_request *req, gp_http_response *res, const gp_problem *p,
+                           const char *message)
+{
+    if (p->status) {
+        gp_http_problem(res, p); /* v4 puts no schema on this one */
+        return;
+    }
+    gp_problem own = GP_PROBLEM_INIT;
+    gp_problem_set(&own, 500, "unexpected error occurred");
+    gp_problem_add(&own, NULL, NULL, "%s", message);
+    gp_http_answer_problem(req, res, &own);
+    gp_problem_free(&own);
+}
+
+static bool canceled(void *req)
+{
+    return gp_http_canceled(req);
+}
+
+static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_response *res, gp_args *args)
+{
+    gp_result result;
+    gp_problem p = GP_PROBLEM_INIT;
+    gp_error err = GP_ERROR_INIT;
+    const gp_query_hooks hooks = {.canceled = canceled, .ctx = req};
+    if (run(r, args, &hooks, &result, &p, &err) == GP_OK) {
+        gp_buf json = GP_BUF_INIT;
+        gp_result_to_json(&result, &json);
+        gp_http_answer(req, res, 200, &result_schema, &json);
+    } else {
+        answer_failure(req, res, &p, err.msg);
+    }
+    gp_problem_free(&p);
+    gp_result_free(&result);
+}
+
+/* v4 answers 429 with an empty body. */
+static bool refused(const gp_query_runner *r, gp_http_response *res)
+{
+    if (!r->admit || r->admit(r->ctx))
+        return false;
+    res->status = 429;
+    return true;
+}
+
+void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
+{
+    const gp_query_runner *r = runner;
+    gp_args args;
+    if (refused(r, res))
+        return;
+    if (args_of_body(req, res, &args))
+        run_plain(r, req, res, &args);
+    gp_args_free(&args);
+}
+
+/* ---- server-sent events
+ * ----------------------------------------------------------------------------------------- */
+
+typedef struct stream {
+    gp_http_request *req;
+    gp_http_stream *to;
+} stream;
+
+static bool stream_canceled(void *ctx)
+{
+    const stream *s = ctx;
+    return gp_http_canceled(s->req);
+}
+
+/* A client that is gone shows as canceled. */
+static void send_event(const stream *s, const char *event, const gp_buf *data)
+{
+    (void)gp_http_stream_event(s->to, event, data, NULL);
+}
+
+static void stream_keepalive(void *ctx)
+{
+    gp_buf nothing = GP_BUF_INIT;
+    gp_buf_puts(&nothing, "{}");
+    send_event(ctx, "keepalive", &nothing);
+    gp_buf_free(&nothing);
+}
+
+static void send_result(const stream *s, const char *event, const gp_result *result)
+{
+    gp_buf json = GP_BUF_INIT;
+    gp_result_to_json(result, &json);
+    if (!json.failed)
+        send_event(s, event, &json);
+    gp_buf_free(&json);
+}
+
+static void stream_partial(void *ctx, const gp_result *so_far)
+{
+    send_result(ctx, "partialResult", so_far);
+}
+
+static void send_failure(const stream *s, const gp_problem *p, const char *message)
+{
+    gp_problem own = GP_PROBLEM_INIT;
+    gp_buf json = GP_BUF_INIT;
+    if (!p->status)
+        gp_problem_set(&own, 500, "%s", message);
+    gp_problem_to_json(p->status ? p : &own, &json);
+    send_event(s, "queryError", &json);
+    gp_buf_free(&json);
+    gp_problem_free(&own);
+}
+
+static void run_stream(const gp_query_runner *r, stream *s, gp_args *args)
+{
+    gp_result result;
+    gp_problem p = GP_PROBLEM_INIT;
+    gp_error err = GP_ERROR_INIT;
+    const gp_query_hooks hooks = {stream_canceled, stream_keepalive, stream_partial, s};
+    if (run(r, args, &hooks, &result, &p, &err) == GP_OK)
+        send_result(s, "finalResult", &result);
+    else
+        send_failure(s, &p, err.msg);
+    gp_problem_free(&p);
+    gp_result_free(&result);
+}
+
+void gp_query_api_sse(gp_http_request *req, gp_http_response *res, void *runner)
+{
+    const gp_query_runner *r = runner;
+    gp_args args;
+    gp_error err = GP_ERROR_INIT;
+    stream s = {.req = req};
+    if (refused(r, res))
+        return;
+    if (args_of_body(req, res, &args)) {
+        if (gp_http_stream_begin(req, &s.to, &err) == GP_OK)
+            run_stream(r, &s, &args);
+        else
+            answer_failure(req, res, &(gp_problem){0}, err.msg);
+    }
+    gp_args_free(&args);
+}
+
+/* ---- validation
+ * -------------------------------------------------------------------------------------------------- */
+
+/* v4's sensor shares this check with global-query: a query without hosts is incomplete. Its document has no
+ * title. */
+static bool refuse_without_hosts(const gp_http_request *req, gp_http_response *res, const gp_args *args)
+{
+    static const gp_http_schema error_model = GP_HTTP_SCHEMA("ErrorModel");
+    if (args->query_hosts && *args->query_hosts)
+        return false;
+    gp_buf json = GP_BUF_INIT;
+    gp_buf_puts(&json,
+                "{\"status\":422,\"detail\":\"Incomplete distributed query parameters\",\"errors\":"
+                "[{\"message\":\"Empty host query\",\"location\":\"body.query_hosts\",\"value\":\"\"}]}");
+    gp_http_answer(req, res, 422, &error_model, &json);
+    res->content_type = "application/problem+json";
+    return true;
+}
+
+static void validate(const gp_http_request *req, gp_http_response *res, const gp_args *args)
+{
+    gp_stmt stmt = {0};
+    gp_problem p = GP_PROBLEM_INIT;
+    if (gp_args_prepare(args, (int64_t)time(NULL), &stmt, &p) != GP_OK)
+        gp_http_problem(res, &p);
+    else if (!refuse_without_hosts(req, res, args))
+        res->status = 204;
+    gp_problem_free(&p);
+    gp_stmt_free(&stmt);
+}
+
+void gp_query_api_validate_body(gp_http_request *req, gp_http_response *res, void *runner)
+{
+    (void)runner;
+    gp_args args;
+    if (args_of_body(req, res, &args))
+        validate(req, res, &args);
+    gp_args_free(&args);
+}
+
+void gp_query_api_validate_params(gp_http_request *req, gp_http_response *res, void *runner)
+{
+    (void)runner;
+    gp_args args;
+    gp_problem p = GP_PROBLEM_INIT;
+    gp_http_params params = {.req = req};
+    gp_args_init(&args);
+    if (gp_args_from_params(gp_http_params_next, &params, &args, &p) != GP_OK)
+        gp_http_answer_problem(req, res, &p);
+    else
+        validate(req, res, &args);
+    gp_problem_free(&p);
+    gp_args_free(&args);
+}
