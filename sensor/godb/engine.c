@@ -732,6 +732,10 @@ static void set_coverage(const query_run *q, gp_result *out)
         last = any && last > l ? last : l;
         any = true;
     }
+    /* Live flows reach up to now; nothing can lie behind that. */
+    int64_t now = (int64_t)time(NULL);
+    if (s->live && q->engine->live.flows)
+        last = s->last < now ? s->last : now;
     out->first = (gp_time){.sec = first, .set = true};
     out->last = (gp_time){.sec = last, .set = true};
     out->data_available = any || s->live;
