@@ -50,3 +50,14 @@ function(gp_fuzz_target name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS})
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
 endfunction()
+
+# gp_openapi_document(target file.yaml symbol): compiles an OpenAPI document into a target, so that the program
+# can serve it wherever it is installed. The target includes "<symbol>.h": static const unsigned char <symbol>[].
+function(gp_openapi_document target file symbol)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  file(CONFIGURE OUTPUT generated/${symbol}.h
+       CONTENT "static const unsigned char ${symbol}[] = {${bytes}0x00};\n" @ONLY)
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/generated)
+endfunction()

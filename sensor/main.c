@@ -1,6 +1,6 @@
 /* goprobe: the sensor. */
 #include "proto/base/version.h"
-#include "sensor/api/openapi.h"
+#include "sensor/api/api.h"
 #include "sensor/cmdline/cmdline.h"
 #include "sensor/daemon.h"
 #include "sensor/importer.h"
@@ -51,7 +51,7 @@ static int run(const gp_cmdline *c)
 static int write_spec(const char *path)
 {
     size_t len;
-    const char *text = gp_openapi_text(&len);
+    const char *text = gp_sensor_openapi(&len);
     gp_error err = GP_ERROR_INIT;
     FILE *f = fopen(path, "we");
     if (!f) {

@@ -160,9 +160,9 @@ static void send_failure(const stream *s, const gp_problem *p, const char *messa
 {
     gp_problem own = GP_PROBLEM_INIT;
     gp_buf json = GP_BUF_INIT;
-    if (!p->status)
-        gp_problem_set(&own, 500, "%s", message);
-    gp_problem_to_json(p->status ? p : &own, &json);
+    /* On a stream v4 tells the detail only, and always with status 500. */
+    gp_problem_set(&own, 500, "%s", p->detail ? p->detail : message);
+    gp_problem_to_json(&own, &json);
     send_event(s, "queryError", &json);
     gp_buf_free(&json);
     gp_problem_free(&own);

@@ -1,8 +1,14 @@
 #include "sensor/api/internal.h"
-#include "sensor/api/openapi.h"
+#include "sensor_openapi.h" /* generated: sensor_openapi[] */
 
 #include <stdio.h>
 #include <stdlib.h>
+
+const char *gp_sensor_openapi(size_t *len)
+{
+    *len = sizeof sensor_openapi - 1;
+    return (const char *)sensor_openapi;
+}
 
 enum { MAX_ROUTES = 24 };
 
@@ -18,25 +24,21 @@ static void add(routes *r, const char *method, const char *path, gp_http_handler
 
 static void add_all(routes *r, gp_sensor_api *a)
 {
-    add(r, "GET", "/-/health", gp_api_health, a);
-    add(r, "GET", "/-/info", gp_api_info, a);
-    add(r, "GET", "/-/ready", gp_api_ready, a);
-    add(r, "POST", "/_query", gp_api_query, a);
-    add(r, "POST", "/_query/sse", gp_api_query_sse, a);
-    add(r, "POST", "/_query/validate", gp_api_validate_body, a);
-    add(r, "GET", "/_query/validate", gp_api_validate_params, a);
+    add(r, "GET", "/-/health", gp_info_api_health, &a->info);
+    add(r, "GET", "/-/info", gp_info_api_info, &a->info);
+    add(r, "GET", "/-/ready", gp_info_api_ready, &a->info);
+    add(r, "POST", "/_query", gp_query_api_run, &a->runner);
+    add(r, "POST", "/_query/sse", gp_query_api_sse, &a->runner);
+    add(r, "POST", "/_query/validate", gp_query_api_validate_body, &a->runner);
+    add(r, "GET", "/_query/validate", gp_query_api_validate_params, &a->runner);
     add(r, "GET", "/status", gp_api_status, a);
     add(r, "GET", "/status/{iface}", gp_api_status_one, a);
     add(r, "GET", "/config", gp_api_config_get, a);
     add(r, "GET", "/config/{iface}", gp_api_config_get_one, a);
     add(r, "PUT", "/config", gp_api_config_put, a);
     add(r, "POST", "/config/_reload", gp_api_config_reload, a);
-    add(r, "GET", "/openapi.json", gp_api_openapi_json, NULL);
-    add(r, "GET", "/openapi-3.0.json", gp_api_openapi_json, NULL);
-    add(r, "GET", "/openapi.yaml", gp_api_openapi_yaml, NULL);
-    add(r, "GET", "/openapi-3.0.yaml", gp_api_openapi_yaml, NULL);
-    add(r, "GET", "/schemas/{schema}", gp_api_schema, NULL);
-    add(r, "GET", "/docs", gp_api_docs, NULL);
+    gp_openapi_routes(&a->openapi, &r->items[r->n]);
+    r->n += GP_OPENAPI_ROUTES;
     if (a->metrics)
         add(r, "GET", "/metrics", gp_api_metrics, a);
 }
@@ -49,8 +51,13 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
     if (rc == GP_OK && a->limits.metrics)
         rc = gp_http_metrics_new(&a->metrics, "goprobe", err);
     char version[48];
-    gp_api_version(version, sizeof version);
+    gp_info_version(version, sizeof version);
     snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
+    a->runner = (gp_query_runner){a, a->caller, gp_api_admit, gp_api_run, a->cfg.log};
+    a->info = (gp_service_info){"goprobe"};
+    size_t len;
+    const char *text = gp_sensor_openapi(&len);
+    a->openapi = (gp_openapi){"goprobe", text, len};
     return rc;
 }
 

@@ -5,6 +5,9 @@
 #include "proto/http/answer.h"
 #include "proto/http/metrics.h"
 #include "proto/http/server.h"
+#include "proto/service/info_api.h"
+#include "proto/service/openapi.h"
+#include "proto/service/query_api.h"
 #include "sensor/api/api.h"
 #include "sensor/api/ratelimit.h"
 
@@ -14,14 +17,16 @@ struct gp_sensor_api {
     gp_ratelimit *ratelimit;
     gp_http_metrics *metrics; /* NULL: not served */
     gp_http_server *server;
+    gp_query_runner runner;
+    gp_service_info info;
+    gp_openapi openapi;
     char caller[64]; /* "goProbe/<version>", for queries that name no caller */
 };
 
-/* query.c */
-void gp_api_query(gp_http_request *req, gp_http_response *res, void *api);
-void gp_api_query_sse(gp_http_request *req, gp_http_response *res, void *api);
-void gp_api_validate_body(gp_http_request *req, gp_http_response *res, void *api);
-void gp_api_validate_params(gp_http_request *req, gp_http_response *res, void *api);
+/* run.c: fit gp_query_runner with the API as context */
+gp_code gp_api_run(void *api, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
+                   gp_result *out, gp_problem *problem, gp_error *err);
+bool gp_api_admit(void *api);
 
 /* control.c */
 void gp_api_status(gp_http_request *req, gp_http_response *res, void *api);
@@ -32,13 +37,7 @@ void gp_api_config_put(gp_http_request *req, gp_http_response *res, void *api);
 void gp_api_config_reload(gp_http_request *req, gp_http_response *res, void *api);
 
 /* info.c */
-void gp_api_health(gp_http_request *req, gp_http_response *res, void *api);
-void gp_api_ready(gp_http_request *req, gp_http_response *res, void *api);
-void gp_api_info(gp_http_request *req, gp_http_response *res, void *api);
 void gp_api_metrics(gp_http_request *req, gp_http_response *res, void *api);
-
-/* "5.0.0-1a2b3c4d", or "5.0.0" where the commit is not known. Into dst. */
-void gp_api_version(char *dst, size_t size);
 
 /* An error document with one entry in "errors", as v4 answers failures of its own. */
 void gp_api_fail(const gp_http_request *req, gp_http_response *res, int status, const char *detail,

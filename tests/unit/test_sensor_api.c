@@ -2,8 +2,8 @@
  * The sensor's API over HTTP, with the real engine, monitor and server, and a capture manager that is defined
  * here: it reports what goProbe v4 reported when the known answers were recorded (tests/data/api/README.md).
  */
+#include "proto/service/openapi.h"
 #include "sensor/api/api.h"
-#include "sensor/api/openapi.h"
 #include "sensor/api/ratelimit.h"
 #include "sensor/dbsink/dbsink.h"
 
@@ -670,14 +670,16 @@ static void the_description_is_complete(void **state)
                                          "GetHealthOutputBody",
                                          "GetInfoOutputBody",
                                          "GetReadyOutputBody"};
+    gp_openapi spec = {.service = "goprobe"};
+    spec.text = gp_sensor_openapi(&spec.len);
     gp_buf json = GP_BUF_INIT;
     gp_error err = GP_ERROR_INIT;
     for (size_t i = 0; i < sizeof linked / sizeof *linked; i++) {
         gp_buf_clear(&json);
-        assert_int_equal(gp_openapi_json(linked[i], &json, &err), GP_OK);
+        assert_int_equal(gp_openapi_json(&spec, linked[i], &json, &err), GP_OK);
     }
     gp_buf all = GP_BUF_INIT;
-    assert_int_equal(gp_openapi_json(NULL, &all, &err), GP_OK);
+    assert_int_equal(gp_openapi_json(&spec, NULL, &all, &err), GP_OK);
     cJSON *doc = cJSON_Parse(all.data);
     assert_non_null(doc);
     unsigned references = 0;

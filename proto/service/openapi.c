@@ -1,17 +1,11 @@
-#include "sensor/api/openapi.h"
+#include "proto/service/openapi.h"
+
 #include "proto/yaml/yaml.h"
-#include "sensor_openapi.h" /* generated: sensor_openapi_yaml[] */
 
 #include <stdio.h>
 #include <string.h>
 
 static const char reference[] = "#/components/schemas/";
-
-const char *gp_openapi_text(size_t *len)
-{
-    *len = sizeof sensor_openapi_yaml - 1;
-    return (const char *)sensor_openapi_yaml;
-}
 
 static bool is_number(const char *s)
 {
@@ -68,12 +62,10 @@ static void put_json(const gp_yaml_node *n, bool alone, gp_buf *out)
     gp_buf_putc(out, map ? '}' : ']');
 }
 
-gp_code gp_openapi_json(const char *schema, gp_buf *out, gp_error *err)
+gp_code gp_openapi_json(const gp_openapi *spec, const char *schema, gp_buf *out, gp_error *err)
 {
-    size_t len;
-    const char *text = gp_openapi_text(&len);
     gp_yaml_doc *doc;
-    gp_code rc = gp_yaml_parse(&doc, "openapi.yaml", text, len, err);
+    gp_code rc = gp_yaml_parse(&doc, "openapi.yaml", spec->text, spec->len, err);
     if (rc != GP_OK)
         return rc;
     const gp_yaml_node *node = gp_yaml_root(doc);
@@ -87,36 +79,32 @@ gp_code gp_openapi_json(const char *schema, gp_buf *out, gp_error *err)
     return rc;
 }
 
-void gp_api_openapi_yaml(gp_http_request *req, gp_http_response *res, void *unused)
+void gp_openapi_api_yaml(gp_http_request *req, gp_http_response *res, void *doc)
 {
     (void)req;
-    (void)unused;
-    size_t len;
-    const char *text = gp_openapi_text(&len);
-    gp_buf_add(&res->body, text, len);
+    const gp_openapi *spec = doc;
+    gp_buf_add(&res->body, spec->text, spec->len);
     res->content_type = "application/openapi+yaml";
 }
 
-static void answer(gp_http_response *res, const char *schema, const char *type)
+static void answer(gp_http_response *res, const gp_openapi *spec, const char *schema, const char *type)
 {
     gp_error err = GP_ERROR_INIT;
-    gp_code rc = gp_openapi_json(schema, &res->body, &err);
+    gp_code rc = gp_openapi_json(spec, schema, &res->body, &err);
     if (rc != GP_OK)
         gp_http_error(res, gp_problem_status_of(rc), "%s", err.msg);
     else
         res->content_type = type;
 }
 
-void gp_api_openapi_json(gp_http_request *req, gp_http_response *res, void *unused)
+void gp_openapi_api_json(gp_http_request *req, gp_http_response *res, void *doc)
 {
     (void)req;
-    (void)unused;
-    answer(res, NULL, "application/openapi+json");
+    answer(res, doc, NULL, "application/openapi+json");
 }
 
-void gp_api_schema(gp_http_request *req, gp_http_response *res, void *unused)
+void gp_openapi_api_schema(gp_http_request *req, gp_http_response *res, void *doc)
 {
-    (void)unused;
     char name[128];
     const char *file = gp_http_path_param(req);
     size_t len = file ? strlen(file) : 0;
@@ -125,7 +113,7 @@ void gp_api_schema(gp_http_request *req, gp_http_response *res, void *unused)
         return;
     }
     snprintf(name, sizeof name, "%.*s", (int)(len - 5), file);
-    answer(res, name, "application/json");
+    answer(res, doc, name, "application/json");
 }
 
 /* One line for each operation; whoever wants more feeds the document to a tool. */
@@ -142,25 +130,40 @@ static void put_operations(const gp_yaml_node *paths, gp_buf *out)
     }
 }
 
-void gp_api_docs(gp_http_request *req, gp_http_response *res, void *unused)
+void gp_openapi_api_docs(gp_http_request *req, gp_http_response *res, void *ctx)
 {
     (void)req;
-    (void)unused;
-    size_t len;
-    const char *text = gp_openapi_text(&len);
+    const gp_openapi *spec = ctx;
     gp_yaml_doc *doc;
     gp_error err = GP_ERROR_INIT;
-    if (gp_yaml_parse(&doc, "openapi.yaml", text, len, &err) != GP_OK) {
+    if (gp_yaml_parse(&doc, "openapi.yaml", spec->text, spec->len, &err) != GP_OK) {
         gp_http_error(res, 500, "%s", err.msg);
         return;
     }
-    gp_buf_puts(&res->body,
-                "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>goprobe API"
-                "</title></head><body>\n<h1>goprobe API</h1>\n<p>The full description: "
-                "<a href=\"/openapi.yaml\">openapi.yaml</a>, "
-                "<a href=\"/openapi.json\">openapi.json</a>.</p>\n<table>\n");
+    gp_buf_printf(&res->body,
+                  "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s API"
+                  "</title></head><body>\n<h1>%s API</h1>\n<p>The full description: "
+                  "<a href=\"/openapi.yaml\">openapi.yaml</a>, "
+                  "<a href=\"/openapi.json\">openapi.json</a>.</p>\n<table>\n",
+                  spec->service, spec->service);
     put_operations(gp_yaml_get(gp_yaml_root(doc), "paths"), &res->body);
     gp_buf_puts(&res->body, "</table>\n</body></html>\n");
     res->content_type = "text/html; charset=utf-8";
     gp_yaml_free(doc);
+}
+
+void gp_openapi_routes(const gp_openapi *doc, gp_http_route *routes)
+{
+    static const gp_http_route all[GP_OPENAPI_ROUTES] = {
+        {"GET", "/openapi.json", gp_openapi_api_json, NULL},
+        {"GET", "/openapi-3.0.json", gp_openapi_api_json, NULL},
+        {"GET", "/openapi.yaml", gp_openapi_api_yaml, NULL},
+        {"GET", "/openapi-3.0.yaml", gp_openapi_api_yaml, NULL},
+        {"GET", "/schemas/{schema}", gp_openapi_api_schema, NULL},
+        {"GET", "/docs", gp_openapi_api_docs, NULL},
+    };
+    for (size_t i = 0; i < GP_OPENAPI_ROUTES; i++) {
+        routes[i] = all[i];
+        routes[i].ctx = (void *)(uintptr_t)doc; /* handlers only read it */
+    }
 }
