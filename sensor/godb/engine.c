@@ -390,7 +390,11 @@ static void work(query_run *q, unsigned worker)
     gp_scan *scan = NULL;
     gp_error err = GP_ERROR_INIT;
     gp_code code = gp_scan_new(&scan, &q->plan, &err);
-    while (code == GP_OK && !atomic_load(&q->stop)) {
+    while (code == GP_OK) {
+        if (worker == 0)
+            poll_hooks(q);
+        if (atomic_load(&q->stop))
+            break;
         size_t job = atomic_fetch_add(&q->next_job, 1);
         if (job >= q->n_jobs)
             break;
@@ -406,8 +410,6 @@ static void work(query_run *q, unsigned worker)
         pthread_mutex_lock(&q->lock);
         add_stats(&q->stats, &now);
         pthread_mutex_unlock(&q->lock);
-        if (worker == 0)
-            poll_hooks(q);
     }
     gp_scan_free(scan);
     if (code != GP_OK)

@@ -1,0 +1,408 @@
+/* Resolvers, endpoints, and whole fleet queries against HTTP servers of our own: good, dead, silent, lying.
+ */
+#include "global-query/runner.h"
+#include "global-query/service.h"
+#include "proto/http/answer.h"
+#include "tests/support/tempdir.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- resolvers and endpoints
+ * ------------------------------------------------------------------------------------ */
+
+static void assert_hosts(const gp_resolvers *r, const char *kind, const char *query, const char *want)
+{
+    char **hosts = NULL;
+    size_t n = 0;
+    gp_buf text = GP_BUF_INIT;
+    assert_int_equal(gp_resolvers_resolve(r, kind, query, &hosts, &n, NULL), GP_OK);
+    gp_buf_puts(&text, "");
+    for (size_t i = 0; i < n; i++)
+        gp_buf_printf(&text, "%s;", hosts[i]);
+    assert_string_equal(text.data ? text.data : "", want);
+    gp_buf_free(&text);
+    gp_strlist_free(hosts, n);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void hosts_are_resolved(void **state)
+{
+    (void)state;
+    gp_resolvers r = {0};
+    gp_error err = GP_ERROR_INIT;
+    char dir[GP_TEMPDIR_LEN];
+    char path[128];
+    char **hosts = NULL;
+    size_t n = 0;
+    gp_tempdir_make(dir);
+    snprintf(path, sizeof path, "%s/hosts.yaml", dir);
+    write_file(path, "ids:\n  - web1\n  - db1\n");
+    assert_int_equal(gp_resolvers_add(&r, "string", NULL, &err), GP_OK);
+    assert_int_equal(gp_resolvers_add(&r, "static", path, &err), GP_OK);
+    assert_hosts(&r, NULL, "b, a,,b ,c", "a;b;c;");
+    assert_hosts(&r, "string", " , ", "");
+    assert_hosts(&r, "static", "whatever", "web1;db1;");
+    assert_int_equal(gp_resolvers_resolve(&r, "dns", "x", &hosts, &n, &err), GP_EINVAL);
+    assert_int_equal(gp_resolvers_add(&r, "oracle", NULL, &err), GP_EINVAL);
+    assert_non_null(strstr(err.msg, "oracle"));
+    write_file(path, "ids: []\n");
+    gp_resolvers empty = {0};
+    assert_int_equal(gp_resolvers_add(&empty, "static", path, &err), GP_EINVAL);
+    assert_int_equal(gp_resolvers_add(&empty, "static", "/nonexistent", &err), GP_ENOTFOUND);
+    gp_resolvers_free(&empty);
+    gp_resolvers_free(&r);
+    gp_tempdir_remove(dir);
+}
+
+static void endpoints_are_checked(void **state)
+{
+    (void)state;
+    gp_endpoints e;
+    gp_error err = GP_ERROR_INIT;
+    static const char good[] =
+        "b:\n  addr: \"unix:/run/gp.sock\"\n  timeout: 5s\n  log: true\na: {addr: 'h:1'}\n";
+    assert_int_equal(gp_endpoints_parse("e.yaml", good, strlen(good), &e, &err), GP_OK);
+    assert_int_equal(e.n, 2);
+    assert_string_equal(gp_endpoints_find(&e, "b")->addr, "unix:/run/gp.sock");
+    assert_true(gp_endpoints_find(&e, "b")->timeout_ns == INT64_C(5000000000));
+    assert_true(gp_endpoints_find(&e, "a")->timeout_ns == INT64_C(30000000000));
+    assert_null(gp_endpoints_find(&e, "c"));
+    gp_endpoints_free(&e);
+    static const char *const bad[] = {"a: {timeout: 5s}", "a: {addr: nohost}",
+                                      "a: {addr: 'h:1', timeout: soon}", "- a"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(gp_endpoints_parse("e.yaml", bad[i], strlen(bad[i]), &e, &err), GP_EINVAL);
+        assert_non_null(strstr(err.msg, "e.yaml:1"));
+    }
+}
+
+/* ---- a fleet
+ * ---------------------------------------------------------------------------------------------------- */
+
+typedef struct fake_sensor {
+    const char *host;
+    uint64_t bytes; /* of its one flow */
+    int status;     /* HTTP; 0: a result */
+    const char *garbage;
+    unsigned delay_ms;
+    gp_http_server *server;
+} fake_sensor;
+
+static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
+{
+    fake_sensor *s = ctx;
+    gp_result r;
+    for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
+        usleep(10000);
+    if (s->status) {
+        gp_http_error(res, s->status, "no luck");
+        return;
+    }
+    if (s->garbage) {
+        gp_buf_puts(&res->body, s->garbage);
+        return;
+    }
+    gp_result_init(&r);
+    assert_int_equal(gp_result_reserve_rows(&r, 1, NULL), GP_OK);
+    r.rows[r.n_rows++] = (gp_row){.iface = gp_result_intern(&r, "eth0"),
+                                  .sip = gp_addr_from_bytes((const uint8_t[]){10, 0, 0, 1}, 4),
+                                  .c = {s->bytes, 1, 2, 3}};
+    r.totals = r.rows[0].c;
+    r.hits_total = 1;
+    r.data_available = true;
+    r.first = (gp_time){.sec = 1000, .set = true};
+    r.last = (gp_time){.sec = 2000, .set = true};
+    gp_result_add_iface(&r, "eth0", NULL);
+    gp_result_set_host(&r, s->host, GP_STATUS_OK, NULL, NULL);
+    gp_result_to_json(&r, &res->body);
+    gp_result_free(&r);
+}
+
+static void start_sensor(fake_sensor *s)
+{
+    const gp_http_route route = {"POST", "/_query", answer_query, s};
+    const gp_http_config cfg = {.addr = "127.0.0.1:0"};
+    gp_error err = GP_ERROR_INIT;
+    if (gp_http_start(&s->server, &cfg, &route, 1, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+}
+
+/* A port of loopback on which nobody answers. */
+static unsigned silent_port(int *fd)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    *fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(*fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(*fd, 8), 0);
+    assert_int_equal(getsockname(*fd, (struct sockaddr *)&a, &len), 0);
+    return ntohs(a.sin_port);
+}
+
+typedef struct fleet {
+    gp_endpoints endpoints;
+    gp_resolvers resolvers;
+    gp_runner runner;
+} fleet;
+
+static void fleet_open(fleet *f, const char *yaml)
+{
+    gp_error err = GP_ERROR_INIT;
+    *f = (fleet){0};
+    if (gp_endpoints_parse("fleet", yaml, strlen(yaml), &f->endpoints, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(gp_resolvers_add(&f->resolvers, "string", NULL, NULL), GP_OK);
+    assert_int_equal(gp_fanout_new(&f->runner.fanout, NULL), GP_OK);
+    f->runner.resolvers = &f->resolvers;
+    f->runner.endpoints = &f->endpoints;
+    f->runner.max_concurrent = 3;
+}
+
+static void fleet_close(fleet *f)
+{
+    gp_fanout_free(f->runner.fanout);
+    gp_resolvers_free(&f->resolvers);
+    gp_endpoints_free(&f->endpoints);
+}
+
+static gp_code ask(fleet *f, const char *hosts, const gp_query_hooks *hooks, gp_result *out, gp_error *err)
+{
+    gp_args a;
+    gp_stmt stmt;
+    gp_problem p = GP_PROBLEM_INIT;
+    gp_args_init(&a);
+    gp_args_set(&a.query, "sip", NULL);
+    gp_args_set(&a.ifaces, "any", NULL);
+    gp_args_set(&a.query_hosts, hosts, NULL);
+    gp_args_set(&a.format, "json", NULL);
+    assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
+    if (gp_args_prepare(&a, time(NULL), &stmt, &p) != GP_OK)
+        fail_msg("%s", p.detail);
+    gp_code rc = gp_runner_run(&f->runner, &a, &stmt, hooks, out, &p, err);
+    gp_problem_free(&p);
+    gp_stmt_free(&stmt);
+    gp_args_free(&a);
+    return rc;
+}
+
+static const gp_host_status *status_of(const gp_result *r, const char *host)
+{
+    for (size_t i = 0; i < r->n_hosts; i++)
+        if (strcmp(r->hosts[i].host, host) == 0)
+            return &r->hosts[i];
+    fail_msg("no status of host %s", host);
+    return NULL;
+}
+
+static void a_bad_host_never_spoils_the_answer(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "good1", .bytes = 100},
+                       {.host = "good2", .bytes = 23},
+                       {.host = "failing", .status = 500},
+                       {.host = "lying", .garbage = "{\"rows\":[{\"counters\":{\"br\":-5}}]}"},
+                       {.host = "broken", .garbage = "<html>"}};
+    enum { N = sizeof s / sizeof s[0] };
+    int silent;
+    fleet f;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    gp_buf yaml = GP_BUF_INIT;
+    for (size_t i = 0; i < N; i++) {
+        start_sensor(&s[i]);
+        gp_buf_printf(&yaml, "%s: {addr: '127.0.0.1:%u'}\n", s[i].host, gp_http_port(s[i].server));
+    }
+    gp_buf_printf(&yaml, "silent: {addr: '127.0.0.1:%u', timeout: 300ms}\ndead: {addr: '127.0.0.1:1'}\n",
+                  silent_port(&silent));
+    fleet_open(&f, yaml.data);
+    const gp_query_hooks hooks = {0};
+    if (ask(&f, "good1,good2,failing,lying,broken,silent,dead,unknown", &hooks, &r, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.n_hosts, 8);
+    assert_int_equal(status_of(&r, "good1")->code, GP_STATUS_OK);
+    assert_int_equal(status_of(&r, "good2")->code, GP_STATUS_OK);
+    static const char *const bad[] = {"failing", "lying", "broken", "silent", "dead", "unknown"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(status_of(&r, bad[i])->code, GP_STATUS_ERROR);
+    assert_non_null(strstr(status_of(&r, "silent")->message, "in time"));
+    assert_non_null(strstr(status_of(&r, "failing")->message, "no luck"));
+    /* Both good hosts saw the same flow, without host labels: one row. */
+    assert_int_equal(r.n_rows, 1);
+    assert_int_equal(r.rows[0].c.bytes_rcvd, 123);
+    assert_int_equal(r.totals.bytes_rcvd, 123);
+    assert_int_equal(r.hits_total, 1);
+    assert_int_equal(r.status, GP_STATUS_OK);
+    assert_int_equal(r.first.sec, 1000);
+    gp_result_free(&r);
+    fleet_close(&f);
+    for (size_t i = 0; i < N; i++)
+        gp_http_stop(s[i].server);
+    close(silent);
+    gp_buf_free(&yaml);
+}
+
+static bool cancel_now(void *ctx)
+{
+    unsigned *polls = ctx;
+    return ++*polls > 2;
+}
+
+static void a_query_can_be_canceled(void **state)
+{
+    (void)state;
+    fake_sensor s = {.host = "slow", .delay_ms = 20000};
+    fleet f;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    char yaml[64];
+    unsigned polls = 0;
+    const gp_query_hooks hooks = {.canceled = cancel_now, .ctx = &polls};
+    start_sensor(&s);
+    snprintf(yaml, sizeof yaml, "slow: {addr: '127.0.0.1:%u'}\n", gp_http_port(s.server));
+    fleet_open(&f, yaml);
+    time_t start = time(NULL);
+    assert_int_equal(ask(&f, "any", &hooks, &r, &err), GP_ECANCELED);
+    assert_true(time(NULL) - start < 5);
+    fleet_close(&f);
+    gp_http_stop(s.server);
+}
+
+static void count_partial(void *ctx, const gp_result *so_far)
+{
+    unsigned *partials = ctx;
+    ++*partials;
+    assert_int_equal(so_far->n_hosts, *partials);
+}
+
+static void partial_results_grow(void **state)
+{
+    (void)state;
+    fake_sensor s[3] = {{.host = "a", .bytes = 1}, {.host = "b", .bytes = 2}, {.host = "c", .bytes = 4}};
+    fleet f;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    gp_buf yaml = GP_BUF_INIT;
+    unsigned partials = 0;
+    for (size_t i = 0; i < 3; i++) {
+        start_sensor(&s[i]);
+        gp_buf_printf(&yaml, "%s: {addr: '127.0.0.1:%u'}\n", s[i].host, gp_http_port(s[i].server));
+    }
+    fleet_open(&f, yaml.data);
+    const gp_query_hooks hooks = {.partial = count_partial, .ctx = &partials};
+    assert_int_equal(ask(&f, "any", &hooks, &r, &err), GP_OK);
+    assert_int_equal(partials, 3);
+    assert_int_equal(r.rows[0].c.bytes_rcvd, 7);
+    gp_result_free(&r);
+    fleet_close(&f);
+    for (size_t i = 0; i < 3; i++)
+        gp_http_stop(s[i].server);
+    gp_buf_free(&yaml);
+}
+
+/* ---- the service
+ * ------------------------------------------------------------------------------------------------ */
+
+static void the_service_answers(void **state)
+{
+    (void)state;
+    fake_sensor s = {.host = "a", .bytes = 77};
+    char dir[GP_TEMPDIR_LEN];
+    char path[128];
+    char text[128];
+    char addr[64];
+    gp_gq_command command;
+    gp_gq_config cfg;
+    gp_gq_service *service = NULL;
+    gp_client *client = NULL;
+    gp_args args;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    gp_tempdir_make(dir);
+    start_sensor(&s);
+    snprintf(path, sizeof path, "%s/endpoints.yaml", dir);
+    snprintf(text, sizeof text, "a: {addr: '127.0.0.1:%u'}\n", gp_http_port(s.server));
+    write_file(path, text);
+    char *argv[] = {"global-query", "server", "--server.addr=127.0.0.1:0", "--querier.config", path, NULL};
+    if (gp_gq_config_load(5, argv, &command, &cfg, &err) != GP_OK ||
+        gp_gq_start(&service, &cfg, NULL, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(command, GP_GQ_SERVER);
+    snprintf(addr, sizeof addr, "127.0.0.1:%u", gp_gq_port(service));
+    assert_int_equal(gp_client_new(&client, &(gp_client_config){.addr = addr}, NULL), GP_OK);
+    gp_args_init(&args);
+    gp_args_set(&args.query, "sip", NULL);
+    gp_args_set(&args.ifaces, "any", NULL);
+    gp_args_set(&args.query_hosts, "a", NULL);
+    if (gp_client_query(client, &args, &r, NULL, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.rows[0].c.bytes_rcvd, 77);
+    gp_result_free(&r);
+    if (gp_client_query_sse(client, &args, NULL, NULL, &r, NULL, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.rows[0].c.bytes_rcvd, 77);
+    gp_result_free(&r);
+    gp_args_set(&args.query, "sipp", NULL);
+    assert_int_equal(gp_client_query(client, &args, &r, NULL, &err), GP_EINVAL);
+    gp_args_free(&args);
+    gp_client_free(client);
+    gp_gq_stop(service);
+    gp_gq_config_free(&cfg);
+    gp_http_stop(s.server);
+    gp_tempdir_remove(dir);
+}
+
+static void wrong_settings_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag, *want;
+    } cases[] = {{"--querier.max_concurrent=many", "querier.max_concurrent: \"many\""},
+                 {"--querier.type=pigeon", "\"pigeon\" not registered"},
+                 {"--logging.level=loud", "logging.level: \"loud\""},
+                 {"--nonsense", "unknown flag: --nonsense"},
+                 {"serve", "unknown command \"serve\""},
+                 {"--config=/nonexistent.yaml", "/nonexistent.yaml"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char flag[64];
+        gp_gq_command command;
+        gp_gq_config cfg;
+        gp_error err = GP_ERROR_INIT;
+        snprintf(flag, sizeof flag, "%s", cases[i].flag);
+        char *argv[] = {"global-query", "server", "--querier.config=x", flag, NULL};
+        assert_int_not_equal(gp_gq_config_load(4, argv, &command, &cfg, &err), GP_OK);
+        if (!strstr(err.msg, cases[i].want))
+            fail_msg("'%s' does not say '%s'", err.msg, cases[i].want);
+        gp_gq_config_free(&cfg);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hosts_are_resolved),
+        cmocka_unit_test(endpoints_are_checked),
+        cmocka_unit_test(a_bad_host_never_spoils_the_answer),
+        cmocka_unit_test(a_query_can_be_canceled),
+        cmocka_unit_test(partial_results_grow),
+        cmocka_unit_test(the_service_answers),
+        cmocka_unit_test(wrong_settings_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
