@@ -51,14 +51,18 @@ struct gp_capture {
     gp_code answer_code;
     gp_error answer_error;
     gp_table_ref *answer_table;
-    gp_flowtable *answer_copy;
+    gp_table_ref *answer_retired; /* for the caller to let go of: that may take time */
+    uint64_t answer_no_memory;
+    gp_flow *answer_flows;
+    size_t answer_n;
     gp_capture_stats answer_stats;
 };
 
 /* ---- shared tables --------------------------------------------------------------------------------------
  */
 
-static gp_table_ref *new_table(gp_error *err)
+/* Made for what `like` held; NULL: nothing is known. */
+static gp_table_ref *new_table(const gp_table_ref *like, gp_error *err)
 {
     gp_table_ref *r = calloc(1, sizeof *r);
     if (!r) {
@@ -66,7 +70,7 @@ static gp_table_ref *new_table(gp_error *err)
         return NULL;
     }
     atomic_init(&r->refs, 1);
-    if (gp_flowtable_new(&r->table, err) == GP_OK)
+    if (gp_flowtable_new(&r->table, like ? like->table : NULL, err) == GP_OK)
         return r;
     free(r);
     return NULL;
@@ -88,26 +92,27 @@ void gp_table_unref(gp_table_ref *r)
 /* ---- the packet path ------------------------------------------------------------------------------------
  */
 
-static void count_packet(gp_capture *c, const gp_frame *f)
-{
-    gp_packet p;
-    gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &p) : GP_PACKET_INVALID_IP;
-    if (rc != GP_PACKET_OK) {
-        c->stats.parse_errors[rc]++;
-        c->stats.processed += rc != GP_PACKET_FRAGMENT;
-        return;
-    }
-    c->stats.processed++;
-    const gp_flowtable *previous = c->previous ? c->previous->table : NULL;
-    if (!gp_flowtable_add(c->current->table, previous, &p, f->len, f->outgoing))
-        c->no_memory++;
-}
-
 static void count_frames(void *ctx, const gp_frame *frames, size_t n)
 {
     gp_capture *c = ctx;
-    for (size_t i = 0; i < n; i++)
-        count_packet(c, &frames[i]);
+    gp_counted counted[GP_FRAME_BATCH];
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++) {
+        const gp_frame *f = &frames[i];
+        gp_counted *to = &counted[good];
+        gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &to->packet) : GP_PACKET_INVALID_IP;
+        if (rc != GP_PACKET_OK) {
+            c->stats.parse_errors[rc]++;
+            c->stats.processed += rc != GP_PACKET_FRAGMENT;
+            continue;
+        }
+        to->len = f->len;
+        to->outgoing = f->outgoing;
+        good++;
+    }
+    c->stats.processed += good;
+    const gp_flowtable *previous = c->previous ? c->previous->table : NULL;
+    c->no_memory += good - gp_flowtable_add(c->current->table, previous, counted, good);
 }
 
 /* ---- requests, answered by the thread (or, once it has ended, by the caller) ------------------------------
@@ -139,11 +144,13 @@ static gp_capture_stats report_stats(gp_capture *c)
 
 static gp_code answer_rotate(gp_capture *c, gp_error *err)
 {
-    gp_table_ref *fresh = new_table(err);
+    gp_table_ref *fresh = new_table(c->current, err);
     if (!fresh)
         return GP_ENOMEM; /* the interval goes on: nothing is lost */
     c->answer_stats = report_stats(c);
-    gp_table_unref(c->previous);
+    c->answer_retired = c->previous;
+    c->answer_no_memory = c->no_memory;
+    c->no_memory = 0;
     c->previous = c->current;
     atomic_fetch_add(&c->previous->refs, 1);
     c->answer_table = c->previous;
@@ -166,7 +173,8 @@ static void answer(gp_capture *c, request_kind kind)
     else if (kind == REQUEST_STATUS)
         c->answer_stats = report_stats(c);
     else if (kind == REQUEST_LIVE)
-        c->answer_code = gp_flowtable_copy(c->current->table, &c->answer_copy, &c->answer_error);
+        c->answer_code =
+            gp_flowtable_export(c->current->table, &c->answer_flows, &c->answer_n, &c->answer_error);
 }
 
 static void drain_wakeups(gp_capture *c)
@@ -278,7 +286,7 @@ gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig
         c->wake_fd >= 0 ? GP_OK : gp_fail_errno(err, errno, "cannot create a wake-up for '%s'", iface);
     if (code == GP_OK)
         code = open_source(c, cfg, err);
-    if (code == GP_OK && !(c->current = new_table(err)))
+    if (code == GP_OK && !(c->current = new_table(NULL, err)))
         code = GP_ENOMEM;
     if (code == GP_OK) {
         c->joined = c->ended = false;
@@ -335,6 +343,10 @@ gp_code gp_capture_rotate(gp_capture *c, gp_table_ref **finished, gp_capture_sta
     gp_code code = ask(c, REQUEST_ROTATE, err);
     if (code != GP_OK)
         return code;
+    gp_table_unref(c->answer_retired);
+    if (c->answer_no_memory)
+        gp_log_error(c->log, "out of memory for new flows: packets not counted", GP_F_STR("iface", c->iface),
+                     GP_F_U64("packets", c->answer_no_memory));
     *finished = c->answer_table;
     *stats = c->answer_stats;
     return GP_OK;
@@ -348,10 +360,12 @@ gp_code gp_capture_status(gp_capture *c, gp_capture_stats *stats, gp_error *err)
     return code;
 }
 
-gp_code gp_capture_live(gp_capture *c, gp_flowtable **out, gp_error *err)
+gp_code gp_capture_live(gp_capture *c, gp_flow **out, size_t *n, gp_error *err)
 {
     gp_code code = ask(c, REQUEST_LIVE, err);
-    if (code == GP_OK)
-        *out = c->answer_copy;
+    if (code == GP_OK) {
+        *out = c->answer_flows;
+        *n = c->answer_n;
+    }
     return code;
 }

@@ -39,7 +39,8 @@ bool gp_capture_failed(gp_capture *c, gp_error *why);
 gp_code gp_capture_rotate(gp_capture *c, gp_table_ref **finished, gp_capture_stats *stats, gp_error *err);
 /* Statistics of the running interval, so far. */
 gp_code gp_capture_status(gp_capture *c, gp_capture_stats *stats, gp_error *err);
-/* A copy of the running interval's flows. */
-gp_code gp_capture_live(gp_capture *c, gp_flowtable **out, gp_error *err);
+/* A copy of the running interval's flows, as gp_flowtable_export has it (malloc'ed; gp_flows_merge is yours).
+ */
+gp_code gp_capture_live(gp_capture *c, gp_flow **out, size_t *n, gp_error *err);
 
 #endif

@@ -3,17 +3,30 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 enum { V4_WORDS = 2, V6_WORDS = 5, COUNTER_WORDS = 4, MAX_WORDS = V6_WORDS, FIRST_CAPACITY = 256 };
 
 /* Low byte of the last key word. */
-enum { OCCUPIED = 1, SWAPPED = 2 };
+enum { OCCUPIED = 1, SWAPPED = 2, MOVED = 4, FLAGS = SWAPPED | MOVED };
+
+/* Old slots that each new flow moves: twice as many as needed to be through before the next growth. */
+enum { MOVES_PER_FLOW = 4 };
+
+/* Arrays of this size and more live in huge pages where the system has them: fewer TLB misses. */
+enum { HUGE_PAGE = 2 << 20 };
 
 /* Slots of (key words, bytes received, bytes sent, packets received, packets sent). */
-typedef struct half {
-    uint64_t *slots;
+typedef struct array {
+    uint64_t *slots; /* NULL: none */
     size_t mask;
+} array;
+
+/* The flows of one address family. A flow is in `now`, or, while the table grows, still in `old`. */
+typedef struct half {
+    array now, old;
+    size_t moved; /* slots of old before this one are done */
     size_t n;
 } half;
 
@@ -28,44 +41,60 @@ typedef struct key {
     bool backwards;
 } key;
 
-gp_code gp_flowtable_new(gp_flowtable **out, gp_error *err)
+/* ---- arrays -------------------------------------------------------------------------------------------- */
+
+static inline size_t slot_words(unsigned words)
 {
-    gp_flowtable *t = calloc(1, sizeof *t);
-    if (!t)
-        return gp_fail(err, GP_ENOMEM, "out of memory for a flow table");
-    if (getrandom(t->seed, sizeof t->seed, 0) != (ssize_t)sizeof t->seed) {
-        free(t);
-        return gp_fail_errno(err, errno, "cannot get random numbers for a flow table");
+    return words + COUNTER_WORDS;
+}
+
+static inline uint64_t *slot_at(const array *a, size_t i, unsigned words)
+{
+    return a->slots + i * slot_words(words);
+}
+
+static size_t array_bytes(const array *a, unsigned words)
+{
+    return a->slots ? (a->mask + 1) * slot_words(words) * sizeof(uint64_t) : 0;
+}
+
+/* Zeroed, by the kernel and page by page where it is large: nobody waits for it. */
+static bool array_make(array *a, size_t capacity, unsigned words)
+{
+    *a = (array){.mask = capacity - 1};
+    size_t slot = slot_words(words) * sizeof(uint64_t);
+    if (capacity > SIZE_MAX / slot)
+        return false;
+    size_t bytes = capacity * slot;
+    if (bytes < HUGE_PAGE) {
+        a->slots = calloc(1, bytes);
+        return a->slots != NULL;
     }
-    *out = t;
-    return GP_OK;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return false;
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+    a->slots = p;
+    return true;
 }
 
-void gp_flowtable_free(gp_flowtable *t)
+static void array_free(array *a, unsigned words)
 {
-    if (!t)
-        return;
-    free(t->v4.slots);
-    free(t->v6.slots);
-    free(t);
+    size_t bytes = array_bytes(a, words);
+    if (bytes < HUGE_PAGE)
+        free(a->slots);
+    else
+        munmap(a->slots, bytes);
+    *a = (array){0};
 }
 
-size_t gp_flowtable_flows(const gp_flowtable *t)
+static void half_free(half *h, unsigned words)
 {
-    return t->v4.n + t->v6.n;
+    array_free(&h->now, words);
+    array_free(&h->old, words);
 }
 
-static size_t half_bytes(const half *h, unsigned words)
-{
-    return h->slots ? (h->mask + 1) * (words + COUNTER_WORDS) * sizeof(uint64_t) : 0;
-}
-
-size_t gp_flowtable_bytes(const gp_flowtable *t)
-{
-    return half_bytes(&t->v4, V4_WORDS) + half_bytes(&t->v6, V6_WORDS);
-}
-
-/* ---- keys -------------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------------- */
 
 static inline uint64_t load64(const uint8_t *p)
 {
@@ -126,92 +155,235 @@ static inline uint64_t hash_key(const uint64_t seed[2], const uint64_t *w, unsig
     for (unsigned i = 0; i + 1 < words; i++)
         h = fold(h ^ w[i], seed[1] ^ UINT64_C(0xa0761d6478bd642f));
     /* The direction is part of the entry, not of the key. */
-    return fold(h ^ (w[words - 1] & ~(uint64_t)SWAPPED), seed[1] ^ UINT64_C(0xe7037ed1a0b428db));
+    return fold(h ^ (w[words - 1] & ~(uint64_t)FLAGS), seed[1] ^ UINT64_C(0xe7037ed1a0b428db));
 }
 
 static inline bool key_equal(const uint64_t *slot, const uint64_t *w, unsigned words)
 {
-    uint64_t diff = (slot[words - 1] ^ w[words - 1]) & ~(uint64_t)SWAPPED;
+    uint64_t diff = (slot[words - 1] ^ w[words - 1]) & ~(uint64_t)FLAGS;
     for (unsigned i = 0; i + 1 < words; i++)
         diff |= slot[i] ^ w[i];
     return diff == 0;
 }
 
 /* The slot of a key, or the empty one where it belongs. */
-static inline uint64_t *find(const half *h, uint64_t hash, const uint64_t *w, unsigned words)
+static inline uint64_t *find(const array *a, uint64_t hash, const uint64_t *w, unsigned words)
 {
-    for (size_t i = (size_t)hash & h->mask;; i = (i + 1) & h->mask) {
-        uint64_t *slot = h->slots + i * (words + COUNTER_WORDS);
+    for (size_t i = (size_t)hash & a->mask;; i = (i + 1) & a->mask) {
+        uint64_t *slot = slot_at(a, i, words);
         if (!slot[words - 1] || key_equal(slot, w, words))
             return slot;
     }
 }
 
-/* ---- adding ------------------------------------------------------------------------------------------ */
+/* ---- growing ------------------------------------------------------------------------------------------- */
+
+static inline void copy_slot(uint64_t *to, const uint64_t *from, unsigned words)
+{
+    memcpy(to, from, slot_words(words) * sizeof *to);
+}
+
+static inline bool is_waiting(const uint64_t *old_slot, unsigned words)
+{
+    return old_slot[words - 1] && !(old_slot[words - 1] & MOVED);
+}
+
+static void move_some(const gp_flowtable *t, half *h, size_t slots, unsigned words)
+{
+    for (; slots && h->moved <= h->old.mask; slots--, h->moved++) {
+        const uint64_t *from = slot_at(&h->old, h->moved, words);
+        if (is_waiting(from, words))
+            copy_slot(find(&h->now, hash_key(t->seed, from, words), from, words), from, words);
+    }
+    if (h->moved > h->old.mask)
+        array_free(&h->old, words);
+}
 
 static bool grow(const gp_flowtable *t, half *h, unsigned words)
 {
-    size_t capacity = h->slots ? (h->mask + 1) * 2 : FIRST_CAPACITY;
-    half bigger = {.mask = capacity - 1, .n = h->n};
-    bigger.slots = calloc(capacity, (words + COUNTER_WORDS) * sizeof *bigger.slots);
-    if (!bigger.slots)
+    array bigger;
+    if (h->old.slots)
+        move_some(t, h, SIZE_MAX, words); /* never in practice, see MOVES_PER_FLOW */
+    if (!array_make(&bigger, h->now.slots ? (h->now.mask + 1) * 2 : FIRST_CAPACITY, words))
         return false;
-    for (size_t i = 0; h->slots && i <= h->mask; i++) {
-        const uint64_t *from = h->slots + i * (words + COUNTER_WORDS);
-        if (!from[words - 1])
-            continue;
-        uint64_t *to = find(&bigger, hash_key(t->seed, from, words), from, words);
-        memcpy(to, from, (words + COUNTER_WORDS) * sizeof *to);
-    }
-    free(h->slots);
-    *h = bigger;
+    h->old = h->now;
+    h->now = bigger;
+    h->moved = 0;
     return true;
+}
+
+/* Room for one more at a load of three quarters at most. */
+static inline bool is_full(const half *h)
+{
+    return !h->now.slots || h->n + 1 > h->now.mask - h->now.mask / 4;
+}
+
+/* ---- adding -------------------------------------------------------------------------------------------- */
+
+static const uint64_t *lookup(const gp_flowtable *t, const uint64_t *w, unsigned words)
+{
+    const half *h = words == V4_WORDS ? &t->v4 : &t->v6;
+    uint64_t hash = hash_key(t->seed, w, words);
+    const uint64_t *slot = h->now.slots ? find(&h->now, hash, w, words) : NULL;
+    if (slot && !slot[words - 1] && h->old.slots)
+        slot = find(&h->old, hash, w, words);
+    return slot && slot[words - 1] ? slot : NULL;
 }
 
 /* SWAPPED if the flow runs from the key's second endpoint to its first. */
 static uint64_t direction_of(const gp_flowtable *previous, const gp_packet *p, const key *k, unsigned words)
 {
-    if (previous) {
-        const half *h = words == V4_WORDS ? &previous->v4 : &previous->v6;
-        const uint64_t *slot = h->slots ? find(h, hash_key(previous->seed, k->w, words), k->w, words) : NULL;
-        if (slot && slot[words - 1])
-            return slot[words - 1] & SWAPPED;
-    }
+    const uint64_t *known = previous ? lookup(previous, k->w, words) : NULL;
+    if (known)
+        return known[words - 1] & SWAPPED;
     return k->backwards != gp_packet_is_reply(p) ? SWAPPED : 0;
 }
 
-static inline __attribute__((always_inline)) bool add(gp_flowtable *t, const gp_flowtable *previous, half *h,
-                                                      const key *k, const gp_packet *p, uint32_t len,
-                                                      bool outgoing, unsigned words)
+/* Fills the empty slot where a key belongs: from the old array, or as a new flow. */
+static void occupy(gp_flowtable *t, const gp_flowtable *previous, half *h, uint64_t *slot, uint64_t hash,
+                   const key *k, const gp_packet *p, unsigned words)
 {
-    if ((!h->slots || h->n + 1 > h->mask - h->mask / 4) && !grow(t, h, words))
-        return false;
-    uint64_t *slot = find(h, hash_key(t->seed, k->w, words), k->w, words);
-    if (!slot[words - 1]) {
+    uint64_t *old = h->old.slots ? find(&h->old, hash, k->w, words) : NULL;
+    if (old && old[words - 1]) {
+        copy_slot(slot, old, words);
+        old[words - 1] |= MOVED;
+    } else {
         memcpy(slot, k->w, words * sizeof *slot);
         slot[words - 1] |= direction_of(previous, p, k, words);
         h->n++;
     }
-    slot[words + outgoing] += len;
-    slot[words + 2 + outgoing]++;
+    if (h->old.slots)
+        move_some(t, h, MOVES_PER_FLOW, words);
+}
+
+static inline __attribute__((always_inline)) bool add(gp_flowtable *t, const gp_flowtable *previous, half *h,
+                                                      const key *k, uint64_t hash, const gp_counted *p,
+                                                      unsigned words)
+{
+    if (is_full(h) && !grow(t, h, words))
+        return false;
+    uint64_t *slot = find(&h->now, hash, k->w, words);
+    if (!slot[words - 1])
+        occupy(t, previous, h, slot, hash, k, &p->packet, words);
+    slot[words + p->outgoing] += p->len;
+    slot[words + 2 + p->outgoing]++;
     return true;
 }
 
-bool gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_packet *p, uint32_t len,
-                      bool outgoing)
+/* Fetches the slot of a hash ahead of its use; it may lie in two cache lines. */
+static inline void prefetch(const half *h, uint64_t hash, unsigned words)
 {
-    if (p->v6) {
-        key k = key_v6(p);
-        return add(t, previous, &t->v6, &k, p, len, outgoing, V6_WORDS);
+    if (!h->now.slots)
+        return;
+    const uint64_t *slot = slot_at(&h->now, (size_t)hash & h->now.mask, words);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + slot_words(words) - 1, 1);
+}
+
+size_t gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n)
+{
+    enum { BATCH = 32 };
+    key keys[BATCH];
+    uint64_t hashes[BATCH];
+    size_t counted = 0;
+    for (; n; packets += BATCH) {
+        size_t batch = n < BATCH ? n : BATCH;
+        for (size_t i = 0; i < batch; i++) {
+            bool v6 = packets[i].packet.v6;
+            keys[i] = v6 ? key_v6(&packets[i].packet) : key_v4(&packets[i].packet);
+            hashes[i] = hash_key(t->seed, keys[i].w, v6 ? V6_WORDS : V4_WORDS);
+            prefetch(v6 ? &t->v6 : &t->v4, hashes[i], v6 ? V6_WORDS : V4_WORDS);
+        }
+        for (size_t i = 0; i < batch; i++)
+            counted += packets[i].packet.v6
+                           ? add(t, previous, &t->v6, &keys[i], hashes[i], &packets[i], V6_WORDS)
+                           : add(t, previous, &t->v4, &keys[i], hashes[i], &packets[i], V4_WORDS);
+        n -= batch;
     }
-    key k = key_v4(p);
-    return add(t, previous, &t->v4, &k, p, len, outgoing, V4_WORDS);
+    return counted;
+}
+
+/* ---- making ---------------------------------------------------------------------------------------------
+ */
+
+/* A half of the size that `like` flows need; smaller where memory does not allow for that. */
+static void reserve(half *h, size_t like, unsigned words)
+{
+    size_t capacity = FIRST_CAPACITY;
+    while (like > capacity / 2)
+        capacity *= 2;
+    if (like && !array_make(&h->now, capacity, words))
+        h->now = (array){0};
+}
+
+gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, gp_error *err)
+{
+    gp_flowtable *t = calloc(1, sizeof *t);
+    if (!t)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a flow table");
+    if (getrandom(t->seed, sizeof t->seed, 0) != (ssize_t)sizeof t->seed) {
+        free(t);
+        return gp_fail_errno(err, errno, "cannot get random numbers for a flow table");
+    }
+    if (like) {
+        reserve(&t->v4, like->v4.n, V4_WORDS);
+        reserve(&t->v6, like->v6.n, V6_WORDS);
+    }
+    *out = t;
+    return GP_OK;
+}
+
+void gp_flowtable_free(gp_flowtable *t)
+{
+    if (!t)
+        return;
+    half_free(&t->v4, V4_WORDS);
+    half_free(&t->v6, V6_WORDS);
+    free(t);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------
+ */
+
+size_t gp_flowtable_flows(const gp_flowtable *t)
+{
+    return t->v4.n + t->v6.n;
+}
+
+size_t gp_flowtable_bytes(const gp_flowtable *t)
+{
+    return array_bytes(&t->v4.now, V4_WORDS) + array_bytes(&t->v4.old, V4_WORDS) +
+           array_bytes(&t->v6.now, V6_WORDS) + array_bytes(&t->v6.old, V6_WORDS);
+}
+
+/* Walks over the flows: *at begins at 0. NULL at the end. */
+static const uint64_t *next_slot(const half *h, size_t *at, unsigned words)
+{
+    size_t n_now = h->now.slots ? h->now.mask + 1 : 0;
+    size_t n_old = h->old.slots ? h->old.mask + 1 : 0;
+    for (; *at < n_now; ++*at) {
+        const uint64_t *slot = slot_at(&h->now, *at, words);
+        if (slot[words - 1]) {
+            ++*at;
+            return slot;
+        }
+    }
+    for (; *at < n_now + n_old; ++*at) {
+        size_t i = *at - n_now;
+        const uint64_t *slot = slot_at(&h->old, i, words);
+        if (i >= h->moved && is_waiting(slot, words)) {
+            ++*at;
+            return slot;
+        }
+    }
+    return NULL;
 }
 
 static void sum_half(const half *h, unsigned words, gp_counters *sum)
 {
-    for (size_t i = 0; h->slots && i <= h->mask; i++) {
-        const uint64_t *c = h->slots + i * (words + COUNTER_WORDS) + words;
+    size_t at = 0;
+    for (const uint64_t *s; (s = next_slot(h, &at, words)) != NULL;) {
+        const uint64_t *c = s + words;
         gp_counters_add(sum, &(gp_counters){c[0], c[1], c[2], c[3]});
     }
 }
@@ -223,35 +395,6 @@ gp_counters gp_flowtable_totals(const gp_flowtable *t)
     sum_half(&t->v6, V6_WORDS, &sum);
     return sum;
 }
-
-static bool copy_half(const half *from, half *to, unsigned words)
-{
-    *to = *from;
-    if (!from->slots)
-        return true;
-    to->slots = malloc(half_bytes(from, words));
-    if (to->slots)
-        memcpy(to->slots, from->slots, half_bytes(from, words));
-    return to->slots != NULL;
-}
-
-gp_code gp_flowtable_copy(const gp_flowtable *t, gp_flowtable **out, gp_error *err)
-{
-    gp_flowtable *c = calloc(1, sizeof *c);
-    bool ok = c != NULL;
-    if (ok) {
-        memcpy(c->seed, t->seed, sizeof c->seed);
-        ok = copy_half(&t->v4, &c->v4, V4_WORDS) && copy_half(&t->v6, &c->v6, V6_WORDS);
-    }
-    if (!ok) {
-        gp_flowtable_free(c);
-        return gp_fail(err, GP_ENOMEM, "out of memory for a copy of %zu flows", gp_flowtable_flows(t));
-    }
-    *out = c;
-    return GP_OK;
-}
-
-/* ---- collecting --------------------------------------------------------------------------------------- */
 
 static void store64(uint8_t *p, uint64_t v)
 {
@@ -289,15 +432,25 @@ static gp_flow flow_of(const uint64_t *slot, unsigned words)
     };
 }
 
-static size_t append(const half *h, unsigned words, gp_flow *out)
+static size_t export_half(const half *h, unsigned words, gp_flow *out)
 {
     size_t n = 0;
-    for (size_t i = 0; h->slots && i <= h->mask; i++) {
-        const uint64_t *slot = h->slots + i * (words + COUNTER_WORDS);
-        if (slot[words - 1])
-            out[n++] = flow_of(slot, words);
-    }
+    size_t at = 0;
+    for (const uint64_t *s; (s = next_slot(h, &at, words)) != NULL;)
+        out[n++] = flow_of(s, words);
     return n;
+}
+
+gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err)
+{
+    size_t total = gp_flowtable_flows(t);
+    gp_flow *flows = total < SIZE_MAX / sizeof *flows ? malloc((total + 1) * sizeof *flows) : NULL;
+    if (!flows)
+        return gp_fail(err, GP_ENOMEM, "out of memory for %zu flows", total);
+    *n = export_half(&t->v4, V4_WORDS, flows);
+    *n += export_half(&t->v6, V6_WORDS, flows + *n);
+    *out = flows;
+    return GP_OK;
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -312,24 +465,16 @@ static int compare_keys(const void *a, const void *b)
     return c ? c : (x->proto > y->proto) - (x->proto < y->proto);
 }
 
-gp_code gp_flowtable_collect(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err)
+size_t gp_flows_merge(gp_flow *flows, size_t n)
 {
-    size_t total = gp_flowtable_flows(t);
-    gp_flow *flows = malloc((total ? total : 1) * sizeof *flows);
-    if (!flows)
-        return gp_fail(err, GP_ENOMEM, "out of memory for %zu flows", total);
-    size_t n_v4 = append(&t->v4, V4_WORDS, flows);
-    append(&t->v6, V6_WORDS, flows + n_v4);
-    if (total)
-        qsort(flows, total, sizeof *flows, compare_keys);
     size_t kept = 0;
-    for (size_t i = 0; i < total; i++) {
+    if (n)
+        qsort(flows, n, sizeof *flows, compare_keys);
+    for (size_t i = 0; i < n; i++) {
         if (kept && compare_keys(&flows[kept - 1], &flows[i]) == 0)
             gp_counters_add(&flows[kept - 1].c, &flows[i].c);
         else
             flows[kept++] = flows[i];
     }
-    *out = flows;
-    *n = kept;
-    return GP_OK;
+    return kept;
 }

@@ -6,6 +6,9 @@
  * IPv4 keys are two machine words, IPv6 keys five; both tables use open addressing with a hash that is
  * seeded per table (getrandom), so an attacker cannot choose colliding flows.
  *
+ * A table grows in small steps: the greater array is there at once, and each new flow moves a few slots over
+ * from the old one. So no packet waits for a whole table to be copied while the ring behind it fills up.
+ *
  * The direction of a flow is decided by its first packet. Flows that were active in the interval before keep
  * the direction they had: a new table is given the one it replaces (`previous`) and asks it before
  * classifying.
@@ -21,22 +24,30 @@
 
 typedef struct gp_flowtable gp_flowtable;
 
-gp_code gp_flowtable_new(gp_flowtable **out, gp_error *err);
+/* Made for as many flows as `like` holds (NULL: a few): the next interval is much like the last. */
+gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, gp_error *err);
 void gp_flowtable_free(gp_flowtable *t);
 
-/* Counts a packet. False if there is no memory for a new flow: the packet is not counted then. */
-bool gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_packet *p, uint32_t len,
-                      bool outgoing);
+/* A parsed packet with what counts of it. */
+typedef struct gp_counted {
+    gp_packet packet;
+    uint32_t len;
+    bool outgoing;
+} gp_counted;
+
+/* Counts packets, in order: many at a time, so that memory is fetched for the next while the first are
+ * counted. Returns how many were counted; the others would have been new flows that there is no memory for.
+ */
+size_t gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n);
 
 size_t gp_flowtable_flows(const gp_flowtable *t); /* conversations, source ports told apart */
 size_t gp_flowtable_bytes(const gp_flowtable *t); /* memory in use */
 gp_counters gp_flowtable_totals(const gp_flowtable *t);
-gp_code gp_flowtable_copy(const gp_flowtable *t, gp_flowtable **out, gp_error *err);
 
-/*
- * The flows as they are stored: source ports dropped, flows that then have the same key added up.
- * *out is malloc'ed, IPv4 first, sorted by key.
- */
-gp_code gp_flowtable_collect(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err);
+/* The conversations as flows, in no order; keys may repeat. *out is malloc'ed. */
+gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err);
+/* Brings exported flows into the form that is stored: source ports are gone, so flows that have the same key
+ * are added up. Sorted by key, IPv4 first. Returns how many remain. */
+size_t gp_flows_merge(gp_flow *flows, size_t n);
 
 #endif

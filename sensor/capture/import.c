@@ -29,7 +29,9 @@ static void write_interval(importer *im)
 {
     gp_flow *flows = NULL;
     size_t n = 0;
-    gp_code code = gp_flowtable_collect(im->current, &flows, &n, im->err);
+    gp_code code = gp_flowtable_export(im->current, &flows, &n, im->err);
+    if (code == GP_OK)
+        n = gp_flows_merge(flows, n);
     if (code == GP_OK && n)
         code = im->writeout(im->ctx, im->opt->iface, im->block_end, flows, n, &im->interval, im->err);
     if (code == GP_OK && n) {
@@ -45,7 +47,7 @@ static void rotate(importer *im)
 {
     gp_flowtable *fresh = NULL;
     write_interval(im);
-    gp_code code = gp_flowtable_new(&fresh, im->err);
+    gp_code code = gp_flowtable_new(&fresh, im->current, im->err);
     if (code != GP_OK) {
         fail(im, code);
         return;
@@ -93,7 +95,7 @@ static bool is_local(const importer *im, const gp_packet *p)
 
 static void count_packet(importer *im, const gp_frame *f)
 {
-    gp_packet p;
+    gp_counted c = {.len = f->len};
     enter_interval(im, f->ts);
     im->stats->packets++;
     im->stats->bytes += f->len;
@@ -101,15 +103,16 @@ static void count_packet(importer *im, const gp_frame *f)
     if (!im->stats->first)
         im->stats->first = f->ts;
     im->stats->last = f->ts;
-    gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &p) : GP_PACKET_INVALID_IP;
+    gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &c.packet) : GP_PACKET_INVALID_IP;
     if (rc != GP_PACKET_OK) {
         im->interval.parse_errors[rc]++;
         im->stats->parse_errors[rc]++;
+        im->interval.processed += rc != GP_PACKET_FRAGMENT;
         return;
     }
     im->interval.processed++;
-    bool outgoing = f->outgoing || (im->opt->n_local && is_local(im, &p));
-    if (!gp_flowtable_add(im->current, im->previous, &p, f->len, outgoing))
+    c.outgoing = im->opt->n_local && is_local(im, &c.packet);
+    if (gp_flowtable_add(im->current, im->previous, &c, 1) != 1)
         fail(im, gp_fail(im->err, GP_ENOMEM, "out of memory for the flows of one interval"));
 }
 
@@ -137,7 +140,7 @@ gp_code gp_capture_import(const char *path, const gp_import_options *opt, gp_wri
     *stats = (gp_import_stats){0};
     gp_code code = gp_source_open_file(&source, path, err);
     if (code == GP_OK)
-        code = gp_flowtable_new(&im.current, err);
+        code = gp_flowtable_new(&im.current, NULL, err);
     if (code == GP_OK) {
         code = read_source(&im, source, err);
         /* What came before a damaged end is whole. */

@@ -6,27 +6,35 @@
 #include <string.h>
 
 enum { ETH_IPV4 = 0x0800, ETH_IPV6 = 0x86dd, ETH_VLAN = 0x8100, ETH_QINQ = 0x88a8, ETH_PPPOE = 0x8864 };
-enum { PPP_IPV4 = 0x21, PPP_IPV6 = 0x57, MAX_TAGS = 4 };
+enum { PPP_IPV4 = 0x21, PPP_IPV6 = 0x57, MAX_TAGS = 2 };
 
 static uint16_t be16(const uint8_t *p)
 {
     return (uint16_t)((unsigned)p[0] << 8 | p[1]);
 }
 
-/* From the ethertype field at `at` on: tags and PPPoE are stepped over. */
+/* A PPPoE session packet with IP inside: goProbe v4 lets it through and counts it as one without valid IP
+ * header, so its offset is that of the PPPoE header, which no parser takes for IP (RFC 2516: the first byte
+ * is 0x11). */
+static int at_pppoe(const uint8_t *f, uint32_t cap, uint32_t at)
+{
+    uint16_t ppp = cap >= at + 8 ? be16(f + at + 6) : 0;
+    return ppp == PPP_IPV4 || ppp == PPP_IPV6 ? (int)at : -1;
+}
+
+/* From the ethertype field at `at` on: tags are stepped over. */
 static int behind_ethertype(const uint8_t *f, uint32_t cap, uint32_t at)
 {
     for (unsigned tags = 0; tags <= MAX_TAGS && cap >= at + 2; tags++) {
         uint16_t type = be16(f + at);
+        at += 2;
         if (type == ETH_IPV4 || type == ETH_IPV6)
-            return (int)at + 2;
-        if (type == ETH_PPPOE) {
-            uint16_t ppp = cap >= at + 10 ? be16(f + at + 8) : 0;
-            return ppp == PPP_IPV4 || ppp == PPP_IPV6 ? (int)at + 10 : -1;
-        }
+            return (int)at;
+        if (type == ETH_PPPOE)
+            return at_pppoe(f, cap, at);
         if (type != ETH_VLAN && type != ETH_QINQ)
             return -1;
-        at += 4;
+        at += 2;
     }
     return -1;
 }
@@ -47,11 +55,16 @@ static int behind_ppp(const uint8_t *f, uint32_t cap)
     return type == PPP_IPV4 || type == PPP_IPV6 ? (int)at + 2 : -1;
 }
 
+int gp_link_tagged_ip_offset(const uint8_t *f, uint32_t cap)
+{
+    return behind_ethertype(f, cap, 12);
+}
+
 int gp_link_ip_offset(int dlt, const uint8_t *f, uint32_t cap)
 {
     switch (dlt) {
     case DLT_EN10MB:
-        return behind_ethertype(f, cap, 12);
+        return gp_link_ether_ip_offset(f, cap);
     case DLT_LINUX_SLL:
         return behind_ethertype(f, cap, 14);
     case DLT_LINUX_SLL2:
@@ -110,56 +123,116 @@ int gp_link_dlt_of(int arphrd)
     }
 }
 
-/* Jumps count instructions and reach 255 far; our prefix is short enough for any extra filter of the
- * reference. */
-enum { VLAN_PREFIX = 3 };
-
-static gp_code compile(int dlt, uint32_t snaplen, struct bpf_program *bpf, gp_error *err)
+uint32_t gp_link_uncounted(int dlt, const uint8_t *f, uint32_t cap)
 {
-    /* What the kernel strips off a tagged frame is no longer in its bytes, so tags need no expression. */
-    const char *text =
-        dlt == DLT_EN10MB ? "ip or ip6 or (vlan and (ip or ip6)) or (pppoes and (ip or ip6))" : "";
+    bool tagged = dlt == DLT_EN10MB && cap >= 14 && (be16(f + 12) == ETH_VLAN || be16(f + 12) == ETH_QINQ);
+    return tagged ? 4 : 0;
+}
+
+/* ---- filters ------------------------------------------------------------------------------------------- */
+
+/* Comparisons of bytes, since the words "vlan" and "pppoes" of libpcap shift all that is written behind them.
+ */
+#define IP_AT(type)       "(ether[" type ":2] = 0x0800 or ether[" type ":2] = 0x86dd)"
+#define PPPOE_AT(type, p) "(ether[" type ":2] = 0x8864 and (ether[" p ":2] = 0x21 or ether[" p ":2] = 0x57))"
+#define TAG_AT(type)      "(ether[" type ":2] = 0x8100 or ether[" type ":2] = 0x88a8)"
+#define UNTAGGED          IP_AT("12") " or " PPPOE_AT("12", "20")
+#define TAGGED                                                                                               \
+    "(" TAG_AT("12") " and (" IP_AT("16") " or " PPPOE_AT("16", "24") " or (" TAG_AT("16") " and " IP_AT(    \
+        "20") ")))"
+#define RAW_IP "ip or ip6"
+
+const char *gp_link_filter_text(int dlt, bool ignore_vlans)
+{
+    if (dlt == DLT_EN10MB)
+        return ignore_vlans ? UNTAGGED : UNTAGGED " or " TAGGED;
+    return dlt == DLT_RAW ? RAW_IP : "";
+}
+
+static gp_code compile(int dlt, bool ignore_vlans, uint32_t snaplen, struct bpf_program *bpf, gp_error *err)
+{
     pcap_t *p = pcap_open_dead(dlt, (int)snaplen);
     if (!p)
         return gp_fail(err, GP_ENOMEM, "out of memory for a packet filter");
     gp_code code = GP_OK;
-    if (pcap_compile(p, bpf, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
+    if (pcap_compile(p, bpf, gp_link_filter_text(dlt, ignore_vlans), 1, PCAP_NETMASK_UNKNOWN) != 0)
         code = gp_fail(err, GP_EINTERNAL, "cannot compile the packet filter: %s", pcap_geterr(p));
     pcap_close(p);
     return code;
 }
 
-gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, uint32_t snaplen, struct sock_fprog *prog,
-                       gp_error *err)
+/* A program under construction. */
+typedef struct filter_program {
+    struct sock_filter *insns;
+    size_t n;
+} filter_program;
+
+static void put(filter_program *p, unsigned code, uint32_t k)
 {
-    struct bpf_program bpf = {0};
-    gp_code code = compile(dlt, snaplen, &bpf, err);
-    if (code != GP_OK)
-        return code;
-    size_t prefix = (cfg->ignore_vlans ? VLAN_PREFIX : 0) + cfg->n_extra_bpf;
-    size_t n = prefix + bpf.bf_len;
-    struct sock_filter *f = n <= BPF_MAXINSNS ? calloc(n, sizeof *f) : NULL;
-    if (!f) {
-        pcap_freecode(&bpf);
-        return gp_fail(err, GP_ELIMIT, "a packet filter of %zu instructions is too long (at most %d)", n,
-                       BPF_MAXINSNS);
+    p->insns[p->n++] = (struct sock_filter){(uint16_t)code, 0, 0, k};
+}
+
+/* Drops what carried a tag. */
+static void put_no_tag_removed(filter_program *p)
+{
+    put(p, BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT));
+    put(p, BPF_JMP | BPF_JEQ | BPF_K, 0);
+    p->insns[p->n - 1].jt = 1;
+    put(p, BPF_RET | BPF_K, 0);
+}
+
+/* What libpcap compiled; where that accepts a frame, it goes on behind itself. */
+static void put_compiled(filter_program *p, const struct bpf_program *bpf)
+{
+    for (unsigned i = 0; i < bpf->bf_len; i++) {
+        const struct bpf_insn *x = &bpf->bf_insns[i];
+        bool accepts = x->code == (BPF_RET | BPF_K) && x->k != 0;
+        if (accepts)
+            put(p, BPF_JMP | BPF_JA, bpf->bf_len - i - 1);
+        else
+            p->insns[p->n++] = (struct sock_filter){x->code, x->jt, x->jf, x->k};
     }
-    size_t at = 0;
-    if (cfg->ignore_vlans) { /* drop what carries a tag, also one that the network card took off */
-        f[at++] = (struct sock_filter){BPF_LD | BPF_B | BPF_ABS, 0, 0,
-                                       (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)};
-        f[at++] = (struct sock_filter){BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0};
-        f[at++] = (struct sock_filter){BPF_RET | BPF_K, 0, 0, 0};
+}
+
+/* As in goProbe v4, the accumulator holds the type of the frame when the extra instructions begin. */
+static void put_extra(filter_program *p, int dlt, const gp_capconfig *cfg)
+{
+    if (!cfg->n_extra_bpf)
+        return;
+    if (dlt == DLT_EN10MB) {
+        put(p, BPF_LD | BPF_H | BPF_ABS, 12);
+    } else {
+        put(p, BPF_LD | BPF_B | BPF_ABS, 0);
+        put(p, BPF_ALU | BPF_AND | BPF_K, 0xf0);
     }
     for (size_t i = 0; i < cfg->n_extra_bpf; i++) {
         const gp_bpf_insn *x = &cfg->extra_bpf[i];
-        f[at++] = (struct sock_filter){x->op, x->jt, x->jf, x->k};
+        p->insns[p->n++] = (struct sock_filter){x->op, x->jt, x->jf, x->k};
     }
-    for (unsigned i = 0; i < bpf.bf_len; i++) {
-        const struct bpf_insn *x = &bpf.bf_insns[i];
-        f[at++] = (struct sock_filter){x->code, x->jt, x->jf, x->k};
+}
+
+gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, uint32_t snaplen, struct sock_fprog *prog,
+                       gp_error *err)
+{
+    enum { OWN_INSNS = 3 + 2 + 2 };
+    struct bpf_program bpf = {0};
+    gp_code code = compile(dlt, cfg->ignore_vlans, snaplen, &bpf, err);
+    if (code != GP_OK)
+        return code;
+    size_t room = OWN_INSNS + bpf.bf_len + cfg->n_extra_bpf;
+    filter_program p = {.insns = room <= BPF_MAXINSNS ? calloc(room, sizeof *p.insns) : NULL};
+    if (!p.insns) {
+        pcap_freecode(&bpf);
+        return gp_fail(err, GP_ELIMIT, "a packet filter of %zu instructions is too long (at most %d)", room,
+                       BPF_MAXINSNS);
     }
+    if (cfg->ignore_vlans)
+        put_no_tag_removed(&p);
+    put_compiled(&p, &bpf);
+    put_extra(&p, dlt, cfg);
+    put(&p, BPF_RET | BPF_K, snaplen);
+    put(&p, BPF_RET | BPF_K, 0);
     pcap_freecode(&bpf);
-    *prog = (struct sock_fprog){.len = (unsigned short)n, .filter = f};
+    *prog = (struct sock_fprog){.len = (unsigned short)p.n, .filter = p.insns};
     return GP_OK;
 }

@@ -526,19 +526,16 @@ gp_code gp_manager_status(gp_capture_manager *m, const char *const *ifaces, size
 gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface,
                               void (*sink)(void *ctx, const gp_flow *flow), void *ctx, gp_error *err)
 {
-    gp_flowtable *copy = NULL;
     gp_flow *flows = NULL;
     size_t n = 0;
     pthread_mutex_lock(&m->lock);
     slot *s = find_slot(m, iface);
-    gp_code code = s && s->capture ? gp_capture_live(s->capture, &copy, err) : GP_OK;
+    gp_code code = s && s->capture ? gp_capture_live(s->capture, &flows, &n, err) : GP_OK;
     pthread_mutex_unlock(&m->lock);
-    if (code == GP_OK && copy)
-        code = gp_flowtable_collect(copy, &flows, &n, err);
-    for (size_t i = 0; i < n && code == GP_OK; i++)
+    n = code == GP_OK ? gp_flows_merge(flows, n) : 0;
+    for (size_t i = 0; i < n; i++)
         sink(ctx, &flows[i]);
     free(flows);
-    gp_flowtable_free(copy);
     return code;
 }
 

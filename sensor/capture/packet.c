@@ -1,6 +1,6 @@
 #include "sensor/capture/packet.h"
 
-enum { IPV4_MIN = 20, IPV6_SIZE = 40, MAX_EXTENSIONS = 8 };
+enum { IPV4_SIZE = 20, IPV6_SIZE = 40 };
 enum { TCP_FLAGS_AT = 13 };
 
 static inline uint16_t be16(const uint8_t *p)
@@ -46,54 +46,28 @@ static inline gp_parse_result parse_transport(const uint8_t *t, uint32_t left, u
     return GP_PACKET_OK;
 }
 
-static gp_parse_result parse_v4(const uint8_t *ip, uint32_t cap, gp_packet *p)
+static inline gp_parse_result parse_v4(const uint8_t *ip, uint32_t cap, gp_packet *p)
 {
-    if (cap < IPV4_MIN)
+    if (cap < IPV4_SIZE)
         return GP_PACKET_TRUNCATED;
-    uint32_t header = (uint32_t)(ip[0] & 0x0f) * 4;
-    if (header < IPV4_MIN)
-        return GP_PACKET_INVALID_IP;
     p->proto = ip[9];
     /* ESP has no ports to lose, so each of its fragments counts. */
     if (p->proto != GP_IPPROTO_ESP && (be16(ip + 6) & 0x1fff) != 0)
         return GP_PACKET_FRAGMENT;
     p->sip = ip + 12;
     p->dip = ip + 16;
-    return parse_transport(ip + header, cap > header ? cap - header : 0, GP_IPPROTO_ICMP, p);
+    return parse_transport(ip + IPV4_SIZE, cap - IPV4_SIZE, GP_IPPROTO_ICMP, p);
 }
 
-/* Steps over one extension header. False at a transport header, or where the chain cannot be followed. */
-static inline bool next_extension(const uint8_t *ip, uint32_t cap, uint32_t *at, uint8_t *next)
-{
-    enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
-    if (*next != HOP_BY_HOP && *next != ROUTING && *next != FRAGMENT && *next != DESTINATION)
-        return false;
-    if (cap < *at + 8)
-        return false;
-    const uint8_t *h = ip + *at;
-    if (*next == FRAGMENT && (be16(h + 2) & 0xfff8) != 0)
-        return false;
-    uint32_t size = *next == FRAGMENT ? 8 : ((uint32_t)h[1] + 1) * 8;
-    /* Hidden behind what the snaplen kept: the packet counts under this header's number. */
-    if (cap < *at + size)
-        return false;
-    *next = h[0];
-    *at += size;
-    return true;
-}
-
-static gp_parse_result parse_v6(const uint8_t *ip, uint32_t cap, gp_packet *p)
+static inline gp_parse_result parse_v6(const uint8_t *ip, uint32_t cap, gp_packet *p)
 {
     if (cap < IPV6_SIZE)
         return GP_PACKET_TRUNCATED;
-    uint32_t at = IPV6_SIZE;
     p->v6 = true;
+    p->proto = ip[6];
     p->sip = ip + 8;
     p->dip = ip + 24;
-    p->proto = ip[6];
-    for (unsigned i = 0; i < MAX_EXTENSIONS && next_extension(ip, cap, &at, &p->proto); i++)
-        ;
-    return parse_transport(ip + at, cap - at, GP_IPPROTO_ICMPV6, p);
+    return parse_transport(ip + IPV6_SIZE, cap - IPV6_SIZE, GP_IPPROTO_ICMPV6, p);
 }
 
 gp_parse_result gp_packet_parse(const uint8_t *ip, uint32_t cap, gp_packet *out)

@@ -1,12 +1,16 @@
 /*
  * packet.h - from the bytes of an IP packet to what flow tracking needs of it.
  *
- * Sources: RFC 791 (IPv4), RFC 8200 (IPv6 and its extension headers), RFC 9293 (TCP), RFC 768 (UDP),
- * RFC 792 and RFC 4443 (ICMP). Rules of goProbe v4 that are kept: the port of the client is left out of the
- * key where the other side is a common service (gp_packet_parse), later fragments of IPv4 packets are not
- * counted unless they are ESP. Beyond v4: IPv4 options and IPv6 extension headers are stepped over, so
- * that TCP behind them is seen as TCP; where the transport header is not reachable (later IPv6 fragments) the
- * packet counts under the number of the header that hides it, as in v4.
+ * Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 768 (UDP), RFC 792 and RFC 4443 (ICMP).
+ *
+ * The rules are those of goProbe v4, because the same packets must give the same flows on every sensor of a
+ * mixed fleet:
+ *   - the port of the client is left out of the key where the other side is a common service;
+ *   - later fragments of IPv4 packets are not counted, unless they are ESP;
+ *   - the transport header is looked for right behind a fixed header of 20 (IPv4) or 40 bytes (IPv6). An IPv6
+ *     packet with extension headers counts under the number of the first of them, without ports; with IPv4
+ *     options the ports are the first option's bytes. Stepping over them would be better parsing, but other
+ *     flows; spec/decisions is the place to change that.
  *
  * Nothing here allocates or keeps state; safe from any thread.
  */

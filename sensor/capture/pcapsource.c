@@ -3,6 +3,7 @@
 #include "sensor/capture/source_impl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
@@ -11,16 +12,20 @@
 #include <unistd.h>
 #include <zlib.h>
 
+/* Of live captures. libpcap retires blocks of its ring after the timeout. */
+enum { SNAPLEN = 128, TIMEOUT_MS = 100 };
+
+/* libpcap does not say of a packet whether it was sent or received, but lets a handle see only the ones or
+ * the others: a live source has one of each. A file's handle is `ingress`. */
 typedef struct pcap_source {
     gp_source base;
-    pcap_t *pcap;
+    pcap_t *ingress, *egress;
     gzFile gz; /* what a FILE of fopencookie reads from */
     int dlt;
     bool live;
+    bool outgoing; /* of the handle that is being read */
     char name[256];
-    uint64_t seen_received, seen_dropped; /* libpcap counts from the start */
-    gp_frame batch[GP_FRAME_BATCH];
-    size_t n;
+    uint32_t seen_received, seen_dropped; /* libpcap counts from the start, modulo 2^32 */
     gp_frame_sink sink;
     void *ctx;
 } pcap_source;
@@ -28,18 +33,13 @@ typedef struct pcap_source {
 static void pcap_source_close(gp_source *base)
 {
     pcap_source *s = (pcap_source *)base;
-    if (s->pcap)
-        pcap_close(s->pcap); /* closes its FILE, too */
+    if (s->ingress)
+        pcap_close(s->ingress); /* closes its FILE, too */
     else if (s->gz)
         gzclose(s->gz);
+    if (s->egress)
+        pcap_close(s->egress);
     free(s);
-}
-
-static void flush(pcap_source *s)
-{
-    if (s->n)
-        s->sink(s->ctx, s->batch, s->n);
-    s->n = 0;
 }
 
 /* libpcap reuses its buffer for the next packet, so each is handed over before the next is read. */
@@ -47,49 +47,84 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *b
 {
     pcap_source *s = (pcap_source *)(void *)user;
     int offset = gp_link_ip_offset(s->dlt, bytes, h->caplen);
-    gp_frame *f = &s->batch[s->n++];
-    if (offset < 0 && s->dlt == DLT_EN10MB) {
-        s->n--; /* ARP and the like: a live capture's filter would not have let it through */
-        return;
+    if (offset < 0)
+        return; /* ARP and the like: the ring's filter would not have let it through */
+    uint32_t uncounted = gp_link_uncounted(s->dlt, bytes, h->caplen);
+    gp_frame f = {
+        .len = h->len > uncounted ? h->len - uncounted : 0,
+        .ts = h->ts.tv_sec,
+        .outgoing = s->outgoing,
+    };
+    if ((uint32_t)offset < h->caplen) {
+        f.ip = bytes + offset;
+        f.cap = h->caplen - (uint32_t)offset;
     }
-    *f = (gp_frame){.len = h->len, .ts = h->ts.tv_sec};
-    if (offset >= 0 && (uint32_t)offset < h->caplen) {
-        f->ip = bytes + offset;
-        f->cap = h->caplen - (uint32_t)offset;
-    }
-    flush(s);
+    s->sink(s->ctx, &f, 1);
 }
 
-static gp_code pcap_source_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx,
-                                bool *end, gp_error *err)
+static gp_code dispatch(pcap_source *s, pcap_t *handle, int *n, gp_error *err)
+{
+    enum { CHUNK = 4096 };
+    s->outgoing = handle == s->egress;
+    *n = pcap_dispatch(handle, CHUNK, on_packet, (u_char *)s);
+    if (*n >= 0)
+        return GP_OK;
+    if (!s->live)
+        return gp_fail(err, GP_ECORRUPT, "'%s': %s", s->name, pcap_geterr(handle));
+    bool gone = *n == PCAP_ERROR_IFACE_NOT_UP || strstr(pcap_geterr(handle), "disappeared") ||
+                strstr(pcap_geterr(handle), "went down");
+    return gp_fail(err, gone ? GP_ENOTFOUND : GP_EIO, "capture on '%s' ended: %s", s->name,
+                   pcap_geterr(handle));
+}
+
+static gp_code file_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx,
+                         bool *end, gp_error *err)
 {
     pcap_source *s = (pcap_source *)base;
-    enum { CHUNK = 4096 };
+    int n = 0;
+    (void)wake_fd;
+    (void)timeout_ms;
     s->sink = sink;
     s->ctx = ctx;
-    if (s->live) {
-        struct pollfd fds[2] = {{.fd = pcap_get_selectable_fd(s->pcap), .events = POLLIN},
-                                {.fd = wake_fd, .events = POLLIN}};
-        if (poll(fds, wake_fd >= 0 ? 2 : 1, timeout_ms) < 0 && errno != EINTR)
-            return gp_fail_errno(err, errno, "waiting for packets on '%s' failed", s->name);
-    }
-    int n = pcap_dispatch(s->pcap, CHUNK, on_packet, (u_char *)s);
-    if (n == PCAP_ERROR)
-        return gp_fail(err, s->live ? GP_EIO : GP_ECORRUPT, "'%s': %s", s->name, pcap_geterr(s->pcap));
-    *end = !s->live && n == 0;
+    gp_code code = dispatch(s, s->ingress, &n, err);
+    *end = n == 0;
+    return code;
+}
+
+static gp_code live_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx,
+                         bool *end, gp_error *err)
+{
+    pcap_source *s = (pcap_source *)base;
+    int n = 0;
+    (void)end;
+    s->sink = sink;
+    s->ctx = ctx;
+    /* poll() passes over negative descriptors. */
+    struct pollfd fds[3] = {{.fd = pcap_get_selectable_fd(s->ingress), .events = POLLIN},
+                            {.fd = pcap_get_selectable_fd(s->egress), .events = POLLIN},
+                            {.fd = wake_fd, .events = POLLIN}};
+    if (poll(fds, 3, timeout_ms) < 0 && errno != EINTR)
+        return gp_fail_errno(err, errno, "waiting for packets on '%s' failed", s->name);
+    gp_code code = dispatch(s, s->ingress, &n, err);
+    return code == GP_OK ? dispatch(s, s->egress, &n, err) : code;
+}
+
+static gp_code file_stats(gp_source *base, uint64_t *received, uint64_t *dropped, gp_error *err)
+{
+    (void)base;
+    (void)err;
+    *received = *dropped = 0;
     return GP_OK;
 }
 
-static gp_code pcap_source_stats(gp_source *base, uint64_t *received, uint64_t *dropped, gp_error *err)
+/* Each handle sees every packet and passes over half of them, so one's statistics tell it all. */
+static gp_code live_stats(gp_source *base, uint64_t *received, uint64_t *dropped, gp_error *err)
 {
     pcap_source *s = (pcap_source *)base;
     struct pcap_stat st = {0};
-    *received = *dropped = 0;
-    if (!s->live)
-        return GP_OK;
-    if (pcap_stats(s->pcap, &st) != 0)
+    if (pcap_stats(s->ingress, &st) != 0)
         return gp_fail(err, GP_EIO, "cannot read the packet statistics of '%s': %s", s->name,
-                       pcap_geterr(s->pcap));
+                       pcap_geterr(s->ingress));
     *received = st.ps_recv - s->seen_received;
     *dropped = st.ps_drop - s->seen_dropped;
     s->seen_received = st.ps_recv;
@@ -97,22 +132,24 @@ static gp_code pcap_source_stats(gp_source *base, uint64_t *received, uint64_t *
     return GP_OK;
 }
 
-static pcap_source *new_source(const char *name, gp_error *err)
+static pcap_source *new_source(const char *name, bool live, gp_error *err)
 {
-    static const gp_source_ops ops = {pcap_source_close, pcap_source_read, pcap_source_stats};
+    static const gp_source_ops live_ops = {pcap_source_close, live_read, live_stats};
+    static const gp_source_ops file_ops = {pcap_source_close, file_read, file_stats};
     pcap_source *s = calloc(1, sizeof *s);
     if (!s) {
         gp_fail(err, GP_ENOMEM, "out of memory for a capture");
         return NULL;
     }
-    s->base.ops = &ops;
+    s->base.ops = live ? &live_ops : &file_ops;
+    s->live = live;
     snprintf(s->name, sizeof s->name, "%s", name);
     return s;
 }
 
 static gp_code check_link(pcap_source *s, gp_error *err)
 {
-    s->dlt = pcap_datalink(s->pcap);
+    s->dlt = pcap_datalink(s->ingress);
     if (gp_link_supported(s->dlt))
         return GP_OK;
     const char *name = pcap_datalink_val_to_name(s->dlt);
@@ -160,13 +197,13 @@ gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err)
 {
     char why[PCAP_ERRBUF_SIZE] = "";
     FILE *f = NULL;
-    pcap_source *s = new_source(path, err);
+    pcap_source *s = new_source(path, false, err);
     if (!s)
         return GP_ENOMEM;
     gp_code code = open_gz(s, path, &f, err);
     if (code == GP_OK) {
-        s->pcap = pcap_fopen_offline(f, why);
-        if (!s->pcap) {
+        s->ingress = pcap_fopen_offline(f, why);
+        if (!s->ingress) {
             fclose(f);
             s->gz = NULL;
             code = gp_fail(err, GP_ECORRUPT, "'%s' is no capture file: %s", path, why);
@@ -180,53 +217,77 @@ gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err)
 /* ---- live ------------------------------------------------------------------------------------------------
  */
 
-static gp_code activate(pcap_source *s, const gp_capconfig *cfg, gp_error *err)
+static gp_code activate(pcap_source *s, pcap_t *p, const gp_capconfig *cfg, gp_error *err)
 {
-    pcap_set_snaplen(s->pcap, 128);
-    pcap_set_promisc(s->pcap, cfg->promisc);
-    pcap_set_timeout(s->pcap, 100);
-    pcap_set_buffer_size(s->pcap, (int)(cfg->block_size * cfg->num_blocks));
-    int rc = pcap_activate(s->pcap);
-    if (rc == PCAP_ERROR_PERM_DENIED)
+    int64_t buffer = cfg->block_size * cfg->num_blocks;
+    pcap_set_snaplen(p, SNAPLEN);
+    pcap_set_promisc(p, cfg->promisc);
+    pcap_set_timeout(p, TIMEOUT_MS);
+    if (buffer > 0 && buffer <= INT_MAX)
+        pcap_set_buffer_size(p, (int)buffer);
+    int rc = pcap_activate(p);
+    if (rc == PCAP_ERROR_PERM_DENIED || rc == PCAP_ERROR_PROMISC_PERM_DENIED)
         return gp_fail(err, GP_EPERM, "no permission to capture on '%s': run as root or grant CAP_NET_RAW",
                        s->name);
     if (rc == PCAP_ERROR_NO_SUCH_DEVICE)
         return gp_fail(err, GP_ENOTFOUND, "no such interface: '%s'", s->name);
+    if (rc == PCAP_ERROR_IFACE_NOT_UP)
+        return gp_fail(err, GP_ENOTFOUND, "interface '%s' is not up; bring it up with: ip link set %s up",
+                       s->name, s->name);
     if (rc < 0)
-        return gp_fail(err, GP_EIO, "cannot capture on '%s': %s", s->name, pcap_geterr(s->pcap));
+        return gp_fail(err, GP_EIO, "cannot capture on '%s': %s", s->name, pcap_geterr(p));
     return GP_OK;
 }
 
-static gp_code set_filter(pcap_source *s, const gp_capconfig *cfg, gp_error *err)
+static gp_code set_filter(pcap_source *s, pcap_t *p, const gp_capconfig *cfg, gp_error *err)
+{
+    struct sock_fprog prog = {0};
+    if (cfg->n_extra_bpf && s->dlt != DLT_EN10MB && s->dlt != DLT_RAW)
+        return gp_fail(
+            err, GP_EUNSUPPORTED,
+            "libpcap puts a header of its own before the packets of '%s': extra_bpf_filters do not "
+            "fit there",
+            s->name);
+    gp_code code = gp_link_filter(s->dlt, cfg, SNAPLEN, &prog, err);
+    if (code != GP_OK)
+        return code;
+    /* Both are the classic BPF of 1992: the structures differ in name only. */
+    _Static_assert(sizeof(struct sock_filter) == sizeof(struct bpf_insn), "one instruction format");
+    struct bpf_program bpf = {.bf_len = prog.len, .bf_insns = (struct bpf_insn *)(void *)prog.filter};
+    if (pcap_setfilter(p, &bpf) != 0)
+        code = gp_fail(err, GP_EINVAL, "cannot set the packet filter of '%s' (check extra_bpf_filters): %s",
+                       s->name, pcap_geterr(p));
+    free(prog.filter);
+    return code;
+}
+
+static gp_code open_handle(pcap_source *s, pcap_t **handle, pcap_direction_t direction,
+                           const gp_capconfig *cfg, gp_error *err)
 {
     char why[PCAP_ERRBUF_SIZE] = "";
-    struct bpf_program bpf = {0};
-    const char *text = cfg->ignore_vlans ? "not vlan and (ip or ip6)" : "ip or ip6 or vlan or pppoes";
-    if (s->dlt != DLT_EN10MB)
-        text = "";
-    gp_code code = GP_OK;
-    if (pcap_compile(s->pcap, &bpf, text, 1, PCAP_NETMASK_UNKNOWN) != 0 || pcap_setfilter(s->pcap, &bpf) != 0)
-        code = gp_fail(err, GP_EINTERNAL, "cannot set the packet filter of '%s': %s", s->name,
-                       pcap_geterr(s->pcap));
-    pcap_freecode(&bpf);
-    if (code == GP_OK && pcap_setnonblock(s->pcap, 1, why) != 0)
+    *handle = pcap_create(s->name, why);
+    if (!*handle)
+        return gp_fail(err, GP_EIO, "cannot capture on '%s': %s", s->name, why);
+    gp_code code = activate(s, *handle, cfg, err);
+    if (code == GP_OK)
+        code = check_link(s, err);
+    if (code == GP_OK)
+        code = set_filter(s, *handle, cfg, err);
+    if (code == GP_OK && pcap_setdirection(*handle, direction) != 0)
+        code = gp_fail(err, GP_EUNSUPPORTED, "cannot tell sent from received packets on '%s': %s", s->name,
+                       pcap_geterr(*handle));
+    if (code == GP_OK && pcap_setnonblock(*handle, 1, why) != 0)
         code = gp_fail(err, GP_EIO, "cannot capture on '%s': %s", s->name, why);
     return code;
 }
 
 gp_code gp_source_open_pcap(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err)
 {
-    char why[PCAP_ERRBUF_SIZE] = "";
-    pcap_source *s = new_source(iface, err);
+    pcap_source *s = new_source(iface, true, err);
     if (!s)
         return GP_ENOMEM;
-    s->live = true;
-    s->pcap = pcap_create(iface, why);
-    gp_code code =
-        s->pcap ? activate(s, cfg, err) : gp_fail(err, GP_EIO, "cannot capture on '%s': %s", iface, why);
+    gp_code code = open_handle(s, &s->ingress, PCAP_D_IN, cfg, err);
     if (code == GP_OK)
-        code = check_link(s, err);
-    if (code == GP_OK)
-        code = set_filter(s, cfg, err);
+        code = open_handle(s, &s->egress, PCAP_D_OUT, cfg, err);
     return finish(s, code, out);
 }

@@ -22,14 +22,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Blocks that are not full are handed over after this time: the latency of the live view on a quiet link. */
 /* The link-level address follows the packet header, aligned to TPACKET_ALIGNMENT. */
-enum {
-    SLL_OFFSET =
-        (int)((sizeof(struct tpacket3_hdr) + TPACKET_ALIGNMENT - 1) / TPACKET_ALIGNMENT * TPACKET_ALIGNMENT)
-};
+enum { SLL_ALIGN = TPACKET_ALIGNMENT };
+enum { SLL_OFFSET = (sizeof(struct tpacket3_hdr) + SLL_ALIGN - 1) / SLL_ALIGN * SLL_ALIGN };
 
-enum { BLOCK_TIMEOUT_MS = 100, FRAME_SIZE = 2048, LINK_HEADROOM = 14 + 4 * 4 + 8 };
+/* Blocks that are not full are handed over after BLOCK_TIMEOUT_MS: the latency of the live view on a quiet
+ * link. LINK_HEADROOM: the longest header before IP, an IPv6 tunnel's with all GRE options. */
+enum { BLOCK_TIMEOUT_MS = 100, FRAME_SIZE = 2048, LINK_HEADROOM = 40 + 16 };
 
 typedef struct ring_source {
     gp_source base;
@@ -68,16 +67,10 @@ static inline bool block_is_ours(const struct tpacket_block_desc *b)
 static inline bool frame_of(const ring_source *s, const struct tpacket3_hdr *h, gp_frame *f)
 {
     const uint8_t *link = (const uint8_t *)h + h->tp_mac;
-    int offset = s->dlt == DLT_EN10MB ? h->tp_net - h->tp_mac : 0;
-    /* The kernel knows where the network layer begins, save behind PPPoE and stacked tags. */
+    /* Without Ethernet only the kernel knows: a tunnel's packets come with the outer header when received. */
+    int offset = s->dlt == DLT_EN10MB ? gp_link_ether_ip_offset(link, h->tp_snaplen) : h->tp_net - h->tp_mac;
     if (offset < 0 || (uint32_t)offset >= h->tp_snaplen)
         return false;
-    unsigned version = link[offset] >> 4;
-    if (s->dlt == DLT_EN10MB && version != 4 && version != 6) {
-        offset = gp_link_ip_offset(s->dlt, link, h->tp_snaplen);
-        if (offset < 0)
-            return false;
-    }
     const struct sockaddr_ll *sll = (const void *)((const uint8_t *)h + SLL_OFFSET);
     *f = (gp_frame){
         .ip = link + offset,

@@ -39,9 +39,9 @@ static gp_code write_job(gp_writeout *w, const job *j, gp_error *err)
 {
     gp_flow *flows = NULL;
     size_t n = 0;
-    gp_code code = gp_flowtable_collect(gp_table_ref_get(j->table), &flows, &n, err);
+    gp_code code = gp_flowtable_export(gp_table_ref_get(j->table), &flows, &n, err);
     if (code == GP_OK)
-        code = w->fn(w->ctx, j->iface, j->ts, flows, n, &j->stats, err);
+        code = w->fn(w->ctx, j->iface, j->ts, flows, gp_flows_merge(flows, n), &j->stats, err);
     free(flows);
     return code;
 }

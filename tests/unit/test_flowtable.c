@@ -1,0 +1,245 @@
+/* The flow table against a naive model of goProbe v4's rules: one list, searched for both directions of a
+ * key. */
+#include "sensor/capture/flowtable.h"
+#include "tests/support/packets.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MAX_NAIVE = 8192, TCP = 6, UDP = 17 };
+
+typedef struct endpoint {
+    uint8_t addr[16];
+    uint16_t port;
+} endpoint;
+
+typedef struct naive_flow {
+    endpoint from, to;
+    uint8_t proto;
+    bool v6;
+    gp_counters c;
+} naive_flow;
+
+typedef struct naive_table {
+    naive_flow flows[MAX_NAIVE];
+    size_t n;
+} naive_table;
+
+static endpoint endpoint_of(const uint8_t *addr, bool v6, uint16_t port)
+{
+    endpoint e = {.port = port};
+    memcpy(e.addr, addr, v6 ? 16 : 4);
+    return e;
+}
+
+static bool same(const endpoint *a, const endpoint *b)
+{
+    return a->port == b->port && memcmp(a->addr, b->addr, sizeof a->addr) == 0;
+}
+
+static naive_flow *naive_find(naive_table *t, const naive_flow *k)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        naive_flow *f = &t->flows[i];
+        if (f->proto != k->proto || f->v6 != k->v6)
+            continue;
+        if ((same(&f->from, &k->from) && same(&f->to, &k->to)) ||
+            (same(&f->from, &k->to) && same(&f->to, &k->from)))
+            return f;
+    }
+    return NULL;
+}
+
+static void naive_add(naive_table *t, const gp_counted *p)
+{
+    naive_flow k = {
+        .from = endpoint_of(p->packet.sip, p->packet.v6, p->packet.sport),
+        .to = endpoint_of(p->packet.dip, p->packet.v6, p->packet.dport),
+        .proto = p->packet.proto,
+        .v6 = p->packet.v6,
+    };
+    naive_flow *f = naive_find(t, &k);
+    if (!f) {
+        assert_true(t->n < MAX_NAIVE);
+        f = &t->flows[t->n++];
+        *f = k;
+        if (gp_packet_is_reply(&p->packet)) {
+            f->from = k.to;
+            f->to = k.from;
+        }
+    }
+    const gp_counters one = {p->outgoing ? 0 : p->len, p->outgoing ? p->len : 0, !p->outgoing, p->outgoing};
+    gp_counters_add(&f->c, &one);
+}
+
+/* Idle flows are forgotten, the others stay with zero counters. */
+static void naive_rotate(naive_table *t)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!t->flows[i].c.pkts_rcvd && !t->flows[i].c.pkts_sent)
+            continue;
+        t->flows[kept] = t->flows[i];
+        t->flows[kept++].c = (gp_counters){0};
+    }
+    t->n = kept;
+}
+
+static size_t naive_export(const naive_table *t, gp_flow *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const naive_flow *f = &t->flows[i];
+        if (!f->c.pkts_rcvd && !f->c.pkts_sent)
+            continue;
+        out[n++] = (gp_flow){.sip = gp_addr_from_bytes(f->from.addr, f->v6 ? 16 : 4),
+                             .dip = gp_addr_from_bytes(f->to.addr, f->v6 ? 16 : 4),
+                             .dport = f->to.port,
+                             .proto = f->proto,
+                             .c = f->c};
+    }
+    return gp_flows_merge(out, n);
+}
+
+static uint32_t next_random(uint32_t *state, uint32_t n)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (*state >> 8) % n;
+}
+
+/* Packets of few hosts and ports, so that both directions of a conversation meet; bytes backs the addresses.
+ */
+static gp_counted random_packet(uint32_t *seed, uint8_t bytes[32], uint32_t ports)
+{
+    static const uint8_t protos[] = {TCP, TCP, UDP, 1, 58, 50};
+    static const uint8_t aux[] = {0, 0x02, 0x12, 0x10, 129, 8};
+    bool v6 = next_random(seed, 3) == 0;
+    size_t len = v6 ? 16 : 4;
+    memset(bytes, v6 ? 0x20 : 0x0a, 32);
+    bytes[len - 1] = (uint8_t)next_random(seed, 6);
+    bytes[2 * len - 1] = (uint8_t)next_random(seed, 6);
+    bytes[0] = next_random(seed, 2) ? bytes[0] : 0xfe; /* the first byte decides the order, too */
+    uint8_t proto = protos[next_random(seed, sizeof protos)];
+    bool has_ports = proto == TCP || proto == UDP;
+    return (gp_counted){
+        .packet = {.sip = bytes,
+                   .dip = bytes + len,
+                   .sport = has_ports ? (uint16_t)(32700 + next_random(seed, ports)) : 0,
+                   .dport = has_ports ? (uint16_t)(32700 + next_random(seed, ports)) : 0,
+                   .proto = proto,
+                   .aux = aux[next_random(seed, sizeof aux)],
+                   .v6 = v6},
+        .len = 60 + next_random(seed, 1400),
+        .outgoing = next_random(seed, 2),
+    };
+}
+
+static void check_equal(const gp_flowtable *t, const naive_table *naive)
+{
+    static gp_flow want[MAX_NAIVE];
+    gp_flow *got = NULL;
+    size_t n = 0;
+    size_t n_want = naive_export(naive, want);
+    assert_int_equal(gp_flowtable_export(t, &got, &n, NULL), GP_OK);
+    assert_int_equal(n, gp_flowtable_flows(t));
+    n = gp_flows_merge(got, n);
+    assert_int_equal(n, n_want);
+    gp_counters sum = {0};
+    for (size_t i = 0; i < n; i++) {
+        assert_memory_equal(&got[i].sip, &want[i].sip, sizeof got[i].sip);
+        assert_memory_equal(&got[i].dip, &want[i].dip, sizeof got[i].dip);
+        assert_int_equal(got[i].dport, want[i].dport);
+        assert_int_equal(got[i].proto, want[i].proto);
+        assert_memory_equal(&got[i].c, &want[i].c, sizeof got[i].c);
+        gp_counters_add(&sum, &got[i].c);
+    }
+    gp_counters total = gp_flowtable_totals(t);
+    assert_memory_equal(&total, &sum, sizeof sum);
+    free(got);
+}
+
+/* Over five intervals of different size and port spread; tables are looked at while they grow. */
+static void a_table_agrees_with_the_naive_model(void **state)
+{
+    (void)state;
+    static naive_table naive;
+    static const struct {
+        unsigned packets;
+        uint32_t ports;
+    } intervals[] = {{3000, 40}, {9000, 130}, {500, 40}, {0, 1}, {4000, 60}};
+    uint32_t seed = 4711;
+    gp_flowtable *previous = NULL;
+    naive.n = 0;
+    for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++) {
+        gp_flowtable *t = NULL;
+        assert_int_equal(gp_flowtable_new(&t, previous, NULL), GP_OK);
+        for (unsigned done = 0; done < intervals[i].packets;) {
+            enum { BATCH = 50 };
+            uint8_t bytes[BATCH][32];
+            gp_counted batch[BATCH];
+            for (unsigned k = 0; k < BATCH; k++) {
+                batch[k] = random_packet(&seed, bytes[k], intervals[i].ports);
+                naive_add(&naive, &batch[k]);
+            }
+            assert_int_equal(gp_flowtable_add(t, previous, batch, BATCH), BATCH);
+            done += BATCH;
+            if (done % 1500 == 0)
+                check_equal(t, &naive);
+        }
+        check_equal(t, &naive);
+        naive_rotate(&naive);
+        gp_flowtable_free(previous);
+        previous = t;
+    }
+    gp_flowtable_free(previous);
+}
+
+/* Far beyond what the model could follow, into arrays that are mapped. */
+static void nothing_is_lost_while_a_table_grows(void **state)
+{
+    (void)state;
+    enum { FLOWS = 150000, ROUNDS = 3 };
+    gp_flowtable *t = NULL;
+    assert_int_equal(gp_flowtable_new(&t, NULL, NULL), GP_OK);
+    for (uint32_t i = 0; i < ROUNDS * FLOWS; i++) {
+        uint32_t host = i % FLOWS;
+        uint8_t addresses[8] = {10, 0, 0, 1};
+        memcpy(addresses + 4, &host, sizeof host);
+        const gp_counted c = {
+            .packet = {.sip = addresses, .dip = addresses + 4, .sport = 50000, .dport = 22, .proto = TCP},
+            .len = host,
+            .outgoing = i & 1,
+        };
+        assert_int_equal(gp_flowtable_add(t, NULL, &c, 1), 1);
+    }
+    assert_int_equal(gp_flowtable_flows(t), FLOWS);
+    gp_counters sum = gp_flowtable_totals(t);
+    assert_int_equal(sum.bytes_rcvd + sum.bytes_sent, ROUNDS * (uint64_t)FLOWS * (FLOWS - 1) / 2);
+    assert_int_equal(sum.pkts_rcvd + sum.pkts_sent, ROUNDS * FLOWS);
+    gp_flow *flows = NULL;
+    size_t n = 0;
+    assert_int_equal(gp_flowtable_export(t, &flows, &n, NULL), GP_OK);
+    assert_int_equal(gp_flows_merge(flows, n), FLOWS);
+    for (size_t i = 0; i < FLOWS; i++)
+        assert_int_equal(flows[i].c.pkts_rcvd + flows[i].c.pkts_sent, ROUNDS);
+    free(flows);
+    /* The next table has room for as many from the start. */
+    gp_flowtable *next = NULL;
+    assert_int_equal(gp_flowtable_new(&next, t, NULL), GP_OK);
+    assert_true(gp_flowtable_bytes(next) >= FLOWS * 48u);
+    gp_flowtable_free(next);
+    gp_flowtable_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_agrees_with_the_naive_model),
+        cmocka_unit_test(nothing_is_lost_while_a_table_grows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
