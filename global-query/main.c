@@ -52,6 +52,13 @@ static int wait_for_signal(const sigset_t *signals)
     return sig;
 }
 
+static int write_spec(const char *path)
+{
+    const gp_openapi doc = gp_gq_openapi();
+    gp_error err = GP_ERROR_INIT;
+    return gp_openapi_write(&doc, path, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
+}
+
 static int serve(const gp_gq_config *cfg)
 {
     gp_error err = GP_ERROR_INIT;
@@ -91,6 +98,8 @@ int main(int argc, char **argv)
         print_help();
     else if (command == GP_GQ_VERSION)
         printf("global-query %s (%s)\n", gp_version(), gp_version_commit());
+    else if (cfg.spec_outfile)
+        status = write_spec(cfg.spec_outfile);
     else
         status = serve(&cfg);
     gp_gq_config_free(&cfg);

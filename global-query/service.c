@@ -1,6 +1,7 @@
 #include "global-query/service.h"
 
 #include "global-query/runner.h"
+#include "global_query_openapi.h" /* generated: global_query_openapi[] */
 #include "proto/base/version.h"
 #include "proto/http/answer.h"
 #include "proto/http/metrics.h"
@@ -8,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MAX_CONNECTIONS = 1024 };
@@ -18,6 +20,7 @@ struct gp_gq_service {
     gp_runner runner;
     gp_query_runner query;
     gp_service_info info;
+    gp_openapi openapi;
     gp_http_metrics *metrics;
     gp_http_server *server;
     char caller[64];
@@ -37,6 +40,11 @@ static size_t default_concurrency(void)
     return cpus > 0 ? (size_t)cpus * 2 : 2;
 }
 
+gp_openapi gp_gq_openapi(void)
+{
+    return (gp_openapi){"global-query", (const char *)global_query_openapi, sizeof global_query_openapi - 1};
+}
+
 static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
     gp_code rc = open_resolvers(s, cfg, err);
@@ -53,6 +61,7 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
     s->runner.log = log;
     s->query = (gp_query_runner){.ctx = &s->runner, .caller = s->caller, .run = gp_runner_run, .log = log};
     s->info = (gp_service_info){.name = "global_query"};
+    s->openapi = gp_gq_openapi();
     return rc;
 }
 
@@ -67,7 +76,7 @@ static void answer_metrics(gp_http_request *req, gp_http_response *res, void *me
 
 static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
-    const gp_http_route routes[] = {
+    const gp_http_route own[] = {
         {"GET", "/-/health", gp_info_api_health, &s->info},
         {"GET", "/-/info", gp_info_api_info, &s->info},
         {"GET", "/-/ready", gp_info_api_ready, &s->info},
@@ -77,6 +86,10 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         {"GET", "/_query/validate", gp_query_api_validate_params, &s->query},
         {"GET", "/metrics", answer_metrics, s->metrics},
     };
+    enum { N_OWN = sizeof own / sizeof own[0] };
+    gp_http_route routes[N_OWN + GP_OPENAPI_ROUTES];
+    memcpy(routes, own, sizeof own);
+    gp_openapi_routes(&s->openapi, &routes[N_OWN]);
     const gp_http_config http = {
         .addr = cfg->addr,
         .max_connections = MAX_CONNECTIONS,

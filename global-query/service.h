@@ -6,9 +6,12 @@
 #define GP_GLOBAL_QUERY_SERVICE_H
 
 #include "global-query/config.h"
+#include "proto/service/openapi.h"
 
 typedef struct gp_gq_service gp_gq_service;
 gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, gp_error *err);
+/* The OpenAPI document that the service serves. */
+gp_openapi gp_gq_openapi(void);
 unsigned gp_gq_port(const gp_gq_service *s); /* 0 for UNIX sockets */
 /* Ends running queries and frees. */
 void gp_gq_stop(gp_gq_service *s);

@@ -5,7 +5,6 @@
 #include "sensor/daemon.h"
 #include "sensor/importer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,24 +49,9 @@ static int run(const gp_cmdline *c)
 
 static int write_spec(const char *path)
 {
-    size_t len;
-    const char *text = gp_sensor_openapi(&len);
+    const gp_openapi doc = gp_sensor_openapi();
     gp_error err = GP_ERROR_INIT;
-    FILE *f = fopen(path, "we");
-    if (!f) {
-        gp_fail_errno(&err, errno, "cannot open '%s'", path);
-        return complain(&err, EXIT_FAILURE);
-    }
-    bool ok = fwrite(text, 1, len, f) == len;
-    int sys = errno;
-    if (fclose(f) != 0 && ok) {
-        ok = false;
-        sys = errno;
-    }
-    if (ok)
-        return EXIT_SUCCESS;
-    gp_fail_errno(&err, sys, "cannot write '%s'", path);
-    return complain(&err, EXIT_FAILURE);
+    return gp_openapi_write(&doc, path, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
 }
 
 static int help(void)

@@ -2,6 +2,7 @@
 
 #include "proto/yaml/yaml.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,6 +78,20 @@ gp_code gp_openapi_json(const gp_openapi *spec, const char *schema, gp_buf *out,
         rc = gp_fail(err, GP_ENOTFOUND, "there is no schema '%.64s'", schema);
     gp_yaml_free(doc);
     return rc;
+}
+
+gp_code gp_openapi_write(const gp_openapi *doc, const char *path, gp_error *err)
+{
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return gp_fail_errno(err, errno, "cannot open '%s'", path);
+    bool ok = fwrite(doc->text, 1, doc->len, f) == doc->len;
+    int sys = errno;
+    if (fclose(f) != 0 && ok) {
+        ok = false;
+        sys = errno;
+    }
+    return ok ? GP_OK : gp_fail_errno(err, sys, "cannot write '%s'", path);
 }
 
 void gp_openapi_api_yaml(gp_http_request *req, gp_http_response *res, void *doc)

@@ -27,4 +27,7 @@ void gp_openapi_routes(const gp_openapi *doc, gp_http_route *routes);
  * references then point to /schemas/. GP_ENOTFOUND if there is no such schema. */
 gp_code gp_openapi_json(const gp_openapi *doc, const char *schema, gp_buf *out, gp_error *err);
 
+/* For "openapi.spec-outfile": the YAML document into a file. */
+gp_code gp_openapi_write(const gp_openapi *doc, const char *path, gp_error *err);
+
 #endif

@@ -1,13 +1,12 @@
+#include "goprobe_openapi.h" /* generated: goprobe_openapi[] */
 #include "sensor/api/internal.h"
-#include "sensor_openapi.h" /* generated: sensor_openapi[] */
 
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *gp_sensor_openapi(size_t *len)
+gp_openapi gp_sensor_openapi(void)
 {
-    *len = sizeof sensor_openapi - 1;
-    return (const char *)sensor_openapi;
+    return (gp_openapi){"goprobe", (const char *)goprobe_openapi, sizeof goprobe_openapi - 1};
 }
 
 enum { MAX_ROUTES = 24 };
@@ -55,9 +54,7 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
     snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
     a->runner = (gp_query_runner){a, a->caller, gp_api_admit, gp_api_run, a->cfg.log};
     a->info = (gp_service_info){"goprobe"};
-    size_t len;
-    const char *text = gp_sensor_openapi(&len);
-    a->openapi = (gp_openapi){"goprobe", text, len};
+    a->openapi = gp_sensor_openapi();
     return rc;
 }
 

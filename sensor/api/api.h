@@ -8,6 +8,7 @@
 #ifndef GP_API_API_H
 #define GP_API_API_H
 
+#include "proto/service/openapi.h"
 #include "sensor/capture/manager.h"
 #include "sensor/config/config.h"
 #include "sensor/config/monitor.h"
@@ -29,7 +30,7 @@ gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg
 void gp_sensor_api_stop(gp_sensor_api *a);
 unsigned gp_sensor_api_port(const gp_sensor_api *a); /* 0 for UNIX sockets */
 
-/* The OpenAPI document of this API, YAML. Static. */
-const char *gp_sensor_openapi(size_t *len);
+/* The OpenAPI document of this API. */
+gp_openapi gp_sensor_openapi(void);
 
 #endif

@@ -656,8 +656,8 @@ static void the_description_is_served(void **state)
     gp_buf_free(&a.body);
 }
 
-/* Every schema that an answer links to, and every reference, leads somewhere. */
-static void the_description_is_complete(void **state)
+/* Every schema that an answer links to is there. */
+static void linked_schemas_are_described(void **state)
 {
     (void)state;
     static const char *const linked[] = {"Args",
@@ -670,33 +670,13 @@ static void the_description_is_complete(void **state)
                                          "GetHealthOutputBody",
                                          "GetInfoOutputBody",
                                          "GetReadyOutputBody"};
-    gp_openapi spec = {.service = "goprobe"};
-    spec.text = gp_sensor_openapi(&spec.len);
+    const gp_openapi spec = gp_sensor_openapi();
     gp_buf json = GP_BUF_INIT;
     gp_error err = GP_ERROR_INIT;
     for (size_t i = 0; i < sizeof linked / sizeof *linked; i++) {
         gp_buf_clear(&json);
         assert_int_equal(gp_openapi_json(&spec, linked[i], &json, &err), GP_OK);
     }
-    gp_buf all = GP_BUF_INIT;
-    assert_int_equal(gp_openapi_json(&spec, NULL, &all, &err), GP_OK);
-    cJSON *doc = cJSON_Parse(all.data);
-    assert_non_null(doc);
-    unsigned references = 0;
-    for (const char *at = all.data; (at = strstr(at, "\"#/")); references++) {
-        char path[128];
-        char *rest = NULL;
-        at += 3;
-        snprintf(path, sizeof path, "%.*s", (int)strcspn(at, "\""), at);
-        const cJSON *node = doc;
-        for (char *part = strtok_r(path, "/", &rest); part; part = strtok_r(NULL, "/", &rest))
-            node = cJSON_GetObjectItemCaseSensitive(node, part);
-        if (!node)
-            fail_msg("nothing at #/%.*s", (int)strcspn(at, "\""), at);
-    }
-    assert_true(references > 30);
-    cJSON_Delete(doc);
-    gp_buf_free(&all);
     gp_buf_free(&json);
 }
 
@@ -737,7 +717,7 @@ int main(void)
         cmocka_unit_test(limits_and_switches),
         cmocka_unit_test_setup_teardown(an_address_in_use_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(the_description_is_served, setup, teardown),
-        cmocka_unit_test(the_description_is_complete),
+        cmocka_unit_test(linked_schemas_are_described),
         cmocka_unit_test(token_bucket),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
