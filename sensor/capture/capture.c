@@ -190,9 +190,10 @@ static bool serve_request(gp_capture *c)
     request_kind kind = (request_kind)atomic_load_explicit(&c->request, memory_order_acquire);
     if (kind == REQUEST_NONE)
         return true;
-    drain_wakeups(c);
     answer(c, kind);
     pthread_mutex_lock(&c->lock);
+    /* Under the lock, that is after the asker's wake-up: one left behind would keep poll() from sleeping. */
+    drain_wakeups(c);
     atomic_store(&c->request, REQUEST_NONE);
     c->ended = kind == REQUEST_STOP;
     pthread_cond_signal(&c->answered);
@@ -250,13 +251,26 @@ static gp_code ask(gp_capture *c, request_kind kind, gp_error *err)
 /* ---- interface --------------------------------------------------------------------------------------------
  */
 
+/* Is the failure of a ring one that libpcap may know a way around? */
+static bool ring_is_missing(gp_code code, const gp_error *err)
+{
+    bool missing = err->sys == ENOPROTOOPT || err->sys == EAFNOSUPPORT || err->sys == EPROTONOSUPPORT;
+    return code == GP_EUNSUPPORTED || (code == GP_EIO && missing);
+}
+
 static gp_code open_source(gp_capture *c, const gp_capconfig *cfg, gp_error *err)
 {
-    gp_code code = gp_source_open_ring(&c->source, c->iface, cfg, err);
-    if (code != GP_EUNSUPPORTED && !(code == GP_EIO && err && err->sys == ENOPROTOOPT))
+    gp_error why = GP_ERROR_INIT;
+    gp_code code = gp_source_open_ring(&c->source, c->iface, cfg, &why);
+    if (code == GP_OK)
+        return GP_OK;
+    if (!ring_is_missing(code, &why)) {
+        if (err)
+            *err = why;
         return code;
+    }
     gp_log_warn(c->log, "no packet ring, falling back to libpcap", GP_F_STR("iface", c->iface),
-                GP_F_STR("reason", err ? err->msg : ""));
+                GP_F_STR("reason", why.msg));
     return gp_source_open_pcap(&c->source, c->iface, cfg, err);
 }
 
@@ -271,6 +285,9 @@ static void stamp_start(gp_capture *c)
 gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig *cfg, gp_log *log,
                          gp_error *err)
 {
+    if (strlen(iface) >= IFACE_NAME_MAX)
+        return gp_fail(err, GP_ENOTFOUND, "no such interface: '%s' (names have at most %d characters)", iface,
+                       IFACE_NAME_MAX - 1);
     gp_capture *c = calloc(1, sizeof *c);
     if (!c)
         return gp_fail(err, GP_ENOMEM, "out of memory for a capture");

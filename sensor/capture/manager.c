@@ -10,6 +10,7 @@
 #include "proto/query/ifsel.h"
 #include "sensor/capture/capture.h"
 #include "sensor/capture/links.h"
+#include "sensor/capture/metrics.h"
 #include "sensor/capture/writeout.h"
 
 #include <pthread.h>
@@ -24,13 +25,10 @@ enum { DEFAULT_WRITEOUT_LIMIT = 64 << 20, LINK_CHECK_S = 2, MAX_CAPTURES = 1024 
 typedef struct slot {
     char *iface;
     gp_capconfig cfg;
-    gp_capture *capture; /* NULL: not running */
-    char *failure;       /* why not, for status and logs; NULL: none known */
-    int64_t last_ts;     /* of the last block: the next must be later */
-    gp_counters totals;  /* of written intervals, for metrics */
-    gp_capture_stats last;
-    uint64_t parse_errors[GP_PARSE_ERRORS];
-    size_t flows;
+    gp_capture *capture;  /* NULL: not running */
+    char *failure;        /* why not, for status and logs; NULL: none known */
+    int64_t last_ts;      /* of the last block: the next must be later */
+    gp_iface_sample done; /* finished intervals, for metrics */
 } slot;
 
 struct gp_capture_manager {
@@ -48,9 +46,13 @@ struct gp_capture_manager {
     size_t n_slots;
     struct timespec started;
     int64_t last_rotation;
-    uint64_t rotations;
-    double rotation_seconds;
+    size_t writeout_limit;
+    gp_histogram rotation_seconds;
 };
+
+/* As v4 has them: rotation is much faster than writing. */
+static const double rotation_bounds[GP_HISTOGRAM_BOUNDS] = {0.001, 0.005, 0.01, 0.025, 0.05,
+                                                            0.1,   0.25,  0.5,  0.75,  1};
 
 /* ---- slots -----------------------------------------------------------------------------------------------
  */
@@ -113,6 +115,14 @@ static int64_t monotonic_ts(slot *s, int64_t ts)
     return s->last_ts;
 }
 
+static void add_stats(gp_iface_sample *to, const gp_capture_stats *interval)
+{
+    to->processed += interval->processed;
+    to->dropped += interval->dropped;
+    for (unsigned i = 0; i < GP_PARSE_ERRORS; i++)
+        to->issues[i] += interval->parse_errors[i];
+}
+
 /* Ends the interval of one capture and hands its flows to the writeout. */
 static void rotate_slot(gp_capture_manager *m, slot *s, int64_t ts)
 {
@@ -124,16 +134,16 @@ static void rotate_slot(gp_capture_manager *m, slot *s, int64_t ts)
                      GP_F_STR("error", err.msg));
         return;
     }
-    s->last = stats;
-    s->flows = gp_flowtable_flows(gp_table_ref_get(table));
-    for (unsigned i = 0; i < GP_PARSE_ERRORS; i++)
-        s->parse_errors[i] += stats.parse_errors[i];
-    gp_counters c = gp_flowtable_totals(gp_table_ref_get(table));
-    gp_counters_add(&s->totals, &c);
+    const gp_flowtable *t = gp_table_ref_get(table);
+    gp_counters volume = gp_flowtable_totals(t);
+    add_stats(&s->done, &stats);
+    gp_counters_add(&s->done.volume, &volume);
+    s->done.flows = gp_flowtable_flows(t);
     if (gp_writeout_add(m->writeout, s->iface, monotonic_ts(s, ts), table, &stats, &err) != GP_OK) {
         gp_log_error(m->log, "flows lost", GP_F_STR("iface", s->iface), GP_F_STR("error", err.msg));
         gp_table_unref(table);
     }
+    m->last_rotation = ts;
 }
 
 static double elapsed_since(const struct timespec *start)
@@ -158,11 +168,10 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
         rotate_slot(m, &m->slots[i], ts);
         n++;
     }
-    m->last_rotation = ts;
-    m->rotations++;
-    m->rotation_seconds += elapsed_since(&start);
+    double elapsed = elapsed_since(&start);
+    gp_histogram_add(&m->rotation_seconds, elapsed);
     gp_log_info(m->log, "rotated interfaces", GP_F_U64("ifaces", n), GP_F_I64("ts", ts),
-                GP_F_F64("elapsed_s", elapsed_since(&start)));
+                GP_F_F64("elapsed_s", elapsed));
 }
 
 /* ---- starting and stopping -------------------------------------------------------------------------------
@@ -390,6 +399,8 @@ gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, g
     size_t limit = cfg->local_buffer_size > 0 ? (size_t)cfg->local_buffer_size : DEFAULT_WRITEOUT_LIMIT;
     m->log = cfg->log;
     m->autodetect = cfg->autodetect;
+    m->writeout_limit = limit;
+    m->rotation_seconds.bounds = rotation_bounds;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->wake, NULL);
     clock_gettime(CLOCK_REALTIME, &m->started);
@@ -572,101 +583,34 @@ void gp_manager_failure(gp_capture_manager *m, char *dst, size_t size)
 /* ---- metrics ----------------------------------------------------------------------------------------------
  */
 
-typedef struct metric {
-    const char *name, *type, *help;
-    const char *extra; /* a further label, NULL: none */
-    uint64_t (*value)(slot *s);
-} metric;
-
-static uint64_t m_processed(slot *s)
+static gp_iface_sample sample_of(slot *s, double buffer_usage)
 {
-    return s->last.processed_total;
-}
-static uint64_t m_dropped(slot *s)
-{
-    return s->last.dropped_total;
-}
-static uint64_t m_bytes_in(slot *s)
-{
-    return s->totals.bytes_rcvd;
-}
-static uint64_t m_bytes_out(slot *s)
-{
-    return s->totals.bytes_sent;
-}
-static uint64_t m_pkts_in(slot *s)
-{
-    return s->totals.pkts_rcvd;
-}
-static uint64_t m_pkts_out(slot *s)
-{
-    return s->totals.pkts_sent;
-}
-static uint64_t m_flows(slot *s)
-{
-    return s->flows;
-}
-static uint64_t m_fragments(slot *s)
-{
-    return s->parse_errors[GP_PARSE_FRAGMENT];
-}
-static uint64_t m_invalid(slot *s)
-{
-    return s->parse_errors[GP_PARSE_INVALID_IP];
-}
-static uint64_t m_truncated(slot *s)
-{
-    return s->parse_errors[GP_PARSE_TRUNCATED];
+    gp_capture_stats running;
+    gp_iface_sample sample = s->done;
+    sample.buffer_usage = buffer_usage;
+    if (s->capture && gp_capture_status(s->capture, &running, NULL) == GP_OK)
+        add_stats(&sample, &running);
+    return sample;
 }
 
-/* Names and help as goProbe v4 has them, so that dashboards keep working. Rows of one name stand together. */
-static const metric metrics[] = {
-    {"packets_processed_total", "counter", "Number of packets processed", NULL, m_processed},
-    {"packets_dropped_total", "counter", "Number of packets dropped", NULL, m_dropped},
-    {"bytes_total", "counter", "Number of bytes tracked in flow map", "direction=\"inbound\"", m_bytes_in},
-    {"bytes_total", "counter", "", "direction=\"outbound\"", m_bytes_out},
-    {"packets_total", "counter", "Number of packets seen in flow map", "direction=\"inbound\"", m_pkts_in},
-    {"packets_total", "counter", "", "direction=\"outbound\"", m_pkts_out},
-    {"flows_total", "gauge", "Number of flows tracked in the flow map", NULL, m_flows},
-    {"capture_issues_total", "counter", "Number of unexpected issues encountered during packet capture",
-     "issue_type=\"packet fragmented\"", m_fragments},
-    {"capture_issues_total", "counter", "", "issue_type=\"invalid IP header\"", m_invalid},
-    {"capture_issues_total", "counter", "", "issue_type=\"packet truncated\"", m_truncated},
-};
-
-static void put_sample(gp_buf *out, const metric *x, const char *iface, uint64_t value)
+static void write_iface_metrics(gp_capture_manager *m, double usage, bool with_ifaces, gp_buf *out)
 {
-    gp_buf_printf(out, "goprobe_capture_%s", x->name);
-    if (iface || x->extra)
-        gp_buf_putc(out, '{');
-    if (iface)
-        gp_buf_printf(out, "iface=\"%s\"%s", iface, x->extra ? "," : "");
-    if (x->extra)
-        gp_buf_puts(out, x->extra);
-    if (iface || x->extra)
-        gp_buf_putc(out, '}');
-    gp_buf_printf(out, " %llu\n", (unsigned long long)value);
-}
-
-static void put_metric(gp_capture_manager *m, const metric *x, bool with_ifaces, gp_buf *out)
-{
-    uint64_t sum = 0;
-    if (*x->help)
-        gp_buf_printf(out, "# HELP goprobe_capture_%s %s\n# TYPE goprobe_capture_%s %s\n", x->name, x->help,
-                      x->name, x->type);
-    for (size_t i = 0; i < m->n_slots; i++) {
-        uint64_t v = x->value(&m->slots[i]);
-        sum += v;
-        if (with_ifaces)
-            put_sample(out, x, m->slots[i].iface, v);
+    const char **ifaces = calloc(m->n_slots + 1, sizeof *ifaces);
+    gp_iface_sample *samples = calloc(m->n_slots + 1, sizeof *samples);
+    size_t capturing = 0;
+    for (size_t i = 0; i < m->n_slots && ifaces && samples; i++) {
+        ifaces[i] = m->slots[i].iface;
+        samples[i] = sample_of(&m->slots[i], with_ifaces || i == 0 ? usage : 0);
+        capturing += m->slots[i].capture != NULL;
     }
-    if (!with_ifaces)
-        put_sample(out, x, NULL, sum);
-}
-
-static void put_gauge(gp_buf *out, const char *name, const char *type, const char *help, double value)
-{
-    gp_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
+    if (ifaces && samples)
+        gp_capture_metrics_write(ifaces, samples, m->n_slots, with_ifaces, out);
+    else
+        out->failed = true;
+    gp_gauge_write("capture_manager_interfaces_capturing_total",
+                   "Number of interfaces that are actively capturing traffic", (double)capturing, out);
+    free(ifaces);
+    free(samples);
 }
 
 void gp_manager_metrics(gp_capture_manager *m, bool with_ifaces, gp_buf *out)
@@ -674,31 +618,14 @@ void gp_manager_metrics(gp_capture_manager *m, bool with_ifaces, gp_buf *out)
     gp_writeout_stats w;
     gp_writeout_get_stats(m->writeout, &w);
     pthread_mutex_lock(&m->lock);
-    size_t capturing = 0;
-    for (size_t i = 0; i < m->n_slots; i++) {
-        gp_capture_stats now;
-        if (!m->slots[i].capture)
-            continue;
-        capturing++;
-        if (gp_capture_status(m->slots[i].capture, &now, NULL) == GP_OK)
-            m->slots[i].last = now;
-    }
-    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
-        put_metric(m, &metrics[i], with_ifaces, out);
-    put_gauge(out, "goprobe_capture_manager_interfaces_capturing_total", "gauge",
-              "Number of interfaces that are actively capturing traffic", (double)capturing);
-    gp_buf_printf(
-        out,
-        "# HELP goprobe_capture_manager_rotation_duration_seconds Total flow map rotation time, aggregated "
-        "across all interfaces\n# TYPE goprobe_capture_manager_rotation_duration_seconds summary\n"
-        "goprobe_capture_manager_rotation_duration_seconds_sum %.9g\n"
-        "goprobe_capture_manager_rotation_duration_seconds_count %llu\n",
-        m->rotation_seconds, (unsigned long long)m->rotations);
+    write_iface_metrics(m, (double)w.waiting_bytes / (double)m->writeout_limit, with_ifaces, out);
+    gp_histogram_write(&m->rotation_seconds, "capture_manager_rotation_duration_seconds",
+                       "Total flow map rotation time, aggregated across all interfaces", out);
     pthread_mutex_unlock(&m->lock);
-    put_gauge(out, "goprobe_writeout_blocks_total", "counter", "Blocks handed to the database",
-              (double)w.blocks);
-    put_gauge(out, "goprobe_writeout_failed_total", "counter", "Blocks that could not be written",
-              (double)w.failed);
-    put_gauge(out, "goprobe_writeout_waiting_bytes", "gauge",
-              "Memory of finished intervals waiting for the disk", (double)w.waiting_bytes);
+    gp_histogram_write(&w.durations, "godb_handler_writeout_duration_seconds",
+                       "Total flow data writeout time, aggregated across all interfaces written to DB", out);
+    gp_counter_write("writeout_blocks_total", "Blocks handed to the database", w.blocks, out);
+    gp_counter_write("writeout_failed_total", "Blocks that could not be written", w.failed, out);
+    gp_gauge_write("writeout_waiting_bytes", "Memory of finished intervals waiting for the disk",
+                   (double)w.waiting_bytes, out);
 }

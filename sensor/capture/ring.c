@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/if_vlan.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <pcap/dlt.h>
 #include <poll.h>
@@ -186,6 +188,21 @@ static gp_code link_type(ring_source *s, gp_error *err)
     return GP_OK;
 }
 
+/* v4 refuses this, too: it can only be a mistake. */
+static gp_code check_vlan(const ring_source *s, const gp_capconfig *cfg, gp_error *err)
+{
+    struct vlan_ioctl_args args = {.cmd = GET_VLAN_REALDEV_NAME_CMD};
+    if (!cfg->ignore_vlans)
+        return GP_OK;
+    memcpy(args.device1, s->iface, sizeof s->iface);
+    if (ioctl(s->fd, SIOCGIFVLAN, &args) != 0)
+        return GP_OK;
+    return gp_fail(
+        err, GP_EINVAL,
+        "interface '%s' is a VLAN of '%s': with ignore_vlans nothing would be left, remove it there",
+        s->iface, args.u.device2);
+}
+
 static gp_code attach_filter(ring_source *s, const gp_capconfig *cfg, gp_error *err)
 {
     struct sock_fprog prog = {0};
@@ -262,6 +279,8 @@ gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconf
     gp_code code = s->fd >= 0 ? GP_OK : fail_socket(iface, errno, "packet socket", err);
     if (code == GP_OK)
         code = link_type(s, err);
+    if (code == GP_OK)
+        code = check_vlan(s, cfg, err);
     if (code == GP_OK)
         code = attach_filter(s, cfg, err);
     if (code == GP_OK)

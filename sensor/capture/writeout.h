@@ -12,6 +12,7 @@
 
 #include "sensor/capture/capture.h"
 #include "sensor/capture/manager.h"
+#include "sensor/capture/metrics.h"
 
 typedef struct gp_writeout gp_writeout;
 
@@ -28,9 +29,8 @@ void gp_writeout_wait(gp_writeout *w); /* until nothing waits */
 
 typedef struct gp_writeout_stats {
     uint64_t blocks, failed;
-    double seconds, last_seconds;
     size_t waiting_bytes;
-    struct timespec last; /* CLOCK_REALTIME of the last success; 0: none */
+    gp_histogram durations; /* seconds until nothing waited any more */
 } gp_writeout_stats;
 void gp_writeout_get_stats(gp_writeout *w, gp_writeout_stats *out);
 

@@ -1,6 +1,8 @@
 /* Capture files and live captures through the manager, down to the flows that are written out. */
+#include "proto/base/strlist.h"
 #include "sensor/capture/import.h"
 #include "sensor/capture/manager.h"
+#include "tests/support/netns.h"
 #include "tests/support/packets.h"
 #include "tests/support/tempdir.h"
 
@@ -169,6 +171,263 @@ static void live_packets_are_counted_exactly(void **state)
     gp_capconfig_map_free(&map);
 }
 
+/* ---- in a network of our own ------------------------------------------------------------------------------
+ */
+
+static bool own_network;
+
+static void need_network(void)
+{
+    if (!own_network)
+        skip();
+}
+
+static gp_capture_manager *new_manager(log_book *book, bool autodetect, const char *exclude)
+{
+    gp_capture_manager *m = NULL;
+    const gp_manager_config cfg = {.writeout = record,
+                                   .writeout_ctx = book,
+                                   .autodetect = autodetect,
+                                   .exclude = &exclude,
+                                   .n_exclude = exclude ? 1 : 0};
+    assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+    return m;
+}
+
+static void send_packets(const char *iface, unsigned n)
+{
+    const gp_test_packet p = {"10.0.0.1", "10.0.0.2", 40000, 5432, 6, 0x10};
+    uint8_t frame[GP_TEST_FRAME_MAX];
+    size_t len = gp_test_frame(&p, frame);
+    int fd = gp_netns_sender(iface);
+    for (unsigned i = 0; i < n; i++)
+        gp_netns_send(fd, frame, len);
+    close(fd);
+}
+
+static uint64_t live_packets(gp_capture_manager *m, const char *iface)
+{
+    gp_counters c = {0};
+    assert_int_equal(gp_manager_live_flows(m, iface, sum_port, &c, NULL), GP_OK);
+    return c.pkts_rcvd + c.pkts_sent;
+}
+
+static bool is_captured(gp_capture_manager *m, const char *iface)
+{
+    char **names = NULL;
+    size_t n = 0;
+    bool found = false;
+    assert_int_equal(gp_manager_ifaces(m, &names, &n, NULL), GP_OK);
+    for (size_t i = 0; i < n; i++)
+        found = found || strcmp(names[i], iface) == 0;
+    gp_strlist_free(names, n);
+    return found;
+}
+
+/* What the manager notices by itself takes a few seconds. */
+static bool becomes_captured(gp_capture_manager *m, const char *iface, bool wanted)
+{
+    for (unsigned tries = 0; tries < 100 && is_captured(m, iface) != wanted; tries++)
+        usleep(100000);
+    return is_captured(m, iface) == wanted;
+}
+
+static bool comes_to(gp_capture_manager *m, const char *iface, uint64_t packets)
+{
+    for (unsigned tries = 0; tries < 100 && live_packets(m, iface) != packets; tries++)
+        usleep(20000);
+    return live_packets(m, iface) == packets;
+}
+
+static void links_may_come_and_go(void **state)
+{
+    (void)state;
+    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_config_update up;
+    char why[256];
+    need_network();
+    gp_capture_manager *m = new_manager(&book, false, NULL);
+    gp_capconfig_map map = config_for("vb");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    assert_false(up.enabled.items[0].success);
+    gp_config_update_free(&up);
+    gp_netns_add_pair("va", "vb");
+    assert_true(becomes_captured(m, "vb", true));
+    gp_manager_failure(m, why, sizeof why);
+    assert_string_equal(why, "");
+    send_packets("va", 30);
+    assert_true(comes_to(m, "vb", 30));
+    gp_netns_ip("link del va");
+    assert_true(becomes_captured(m, "vb", false));
+    gp_manager_failure(m, why, sizeof why);
+    assert_non_null(strstr(why, "vb"));
+    gp_netns_add_pair("va", "vb");
+    assert_true(becomes_captured(m, "vb", true));
+    send_packets("va", 12);
+    assert_true(comes_to(m, "vb", 12));
+    gp_manager_close(m);
+    assert_int_equal(book.n, 2);
+    assert_int_equal(book.blocks[0].flows[0].c.pkts_rcvd, 30);
+    assert_int_equal(book.blocks[1].flows[0].c.pkts_rcvd, 12);
+    assert_true(book.blocks[1].ts > book.blocks[0].ts);
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
+static void only_changed_captures_are_interrupted(void **state)
+{
+    (void)state;
+    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_config_update up;
+    gp_capconfig cfg;
+    need_network();
+    gp_netns_add_pair("va", "vb");
+    gp_capture_manager *m = new_manager(&book, false, NULL);
+    gp_capconfig_map map = config_for("va");
+    gp_capconfig_default(&cfg);
+    assert_int_equal(gp_capconfig_map_put(&map, "vb", &cfg, NULL), GP_OK);
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    assert_int_equal(up.enabled.n, 2);
+    gp_config_update_free(&up);
+    send_packets("va", 40);
+    assert_true(comes_to(m, "va", 40));
+    assert_true(comes_to(m, "vb", 40));
+    gp_capconfig_default(&cfg); /* the map took the other over */
+    cfg.promisc = !cfg.promisc;
+    assert_int_equal(gp_capconfig_map_put(&map, "vb", &cfg, NULL), GP_OK);
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    assert_int_equal(up.enabled.n, 0);
+    assert_int_equal(up.updated.n, 1);
+    assert_string_equal(up.updated.items[0].iface, "vb");
+    assert_true(up.updated.items[0].success);
+    assert_int_equal(up.disabled.n, 0);
+    gp_config_update_free(&up);
+    assert_int_equal(book.n, 1); /* written by the time the call returns */
+    assert_string_equal(book.blocks[0].iface, "vb");
+    assert_int_equal(book.blocks[0].flows[0].c.pkts_rcvd, 40);
+    assert_int_equal(live_packets(m, "va"), 40);
+    assert_int_equal(live_packets(m, "vb"), 0);
+    gp_status st;
+    assert_int_equal(gp_manager_status(m, NULL, 0, &st, NULL), GP_OK);
+    assert_int_equal(st.n_ifaces, 2);
+    assert_int_equal(st.last_writeout_sec, book.blocks[0].ts);
+    gp_status_free(&st);
+    gp_capconfig_map_free(&map);
+    map = config_for("vb");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    assert_int_equal(up.disabled.n, 1);
+    assert_string_equal(up.disabled.items[0].iface, "va");
+    gp_config_update_free(&up);
+    gp_capconfig_map_free(&map);
+    gp_manager_close(m);
+    gp_netns_ip("link del va");
+}
+
+static void patterns_select_links(void **state)
+{
+    (void)state;
+    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_config_update up;
+    need_network();
+    gp_netns_add_pair("up0", "up1");
+    gp_capture_manager *m = new_manager(&book, false, NULL);
+    gp_capconfig_map map = config_for("/^up[0-9]$/");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    assert_int_equal(up.enabled.n, 2);
+    gp_config_update_free(&up);
+    gp_capconfig_map_free(&map);
+    assert_true(is_captured(m, "up0") && is_captured(m, "up1") && !is_captured(m, "lo"));
+    gp_netns_add_pair("up2", "down2");
+    assert_true(becomes_captured(m, "up2", true));
+    assert_false(is_captured(m, "down2"));
+    gp_manager_close(m);
+    /* Everything that is up, but ... */
+    m = new_manager(&book, true, "/^down/");
+    map = (gp_capconfig_map){0};
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    assert_int_equal(up.enabled.n, 4); /* lo up0 up1 up2 */
+    gp_config_update_free(&up);
+    assert_false(is_captured(m, "down2"));
+    gp_netns_ip("link set up2 down");
+    assert_true(becomes_captured(m, "up2", false));
+    gp_manager_close(m);
+    gp_netns_ip("link del up0");
+    gp_netns_ip("link del up2");
+}
+
+/* Everybody asks at the same time: for the thread sanitizer. */
+typedef struct asker {
+    gp_capture_manager *m;
+    unsigned rounds;
+} asker;
+
+static void *ask_for_status(void *arg)
+{
+    asker *a = arg;
+    for (unsigned i = 0; i < a->rounds; i++) {
+        gp_status st;
+        gp_buf text = GP_BUF_INIT;
+        if (gp_manager_status(a->m, NULL, 0, &st, NULL) == GP_OK)
+            gp_status_free(&st);
+        gp_manager_metrics(a->m, false, &text);
+        gp_buf_free(&text);
+    }
+    return NULL;
+}
+
+static void *ask_for_flows(void *arg)
+{
+    asker *a = arg;
+    for (unsigned i = 0; i < a->rounds; i++) {
+        gp_counters c = {0};
+        (void)gp_manager_live_flows(a->m, "vb", sum_port, &c, NULL);
+    }
+    return NULL;
+}
+
+static void *change_settings(void *arg)
+{
+    asker *a = arg;
+    for (unsigned i = 0; i < a->rounds / 20; i++) {
+        gp_config_update up;
+        gp_capconfig cfg;
+        gp_capconfig_map map = {0};
+        gp_capconfig_default(&cfg);
+        cfg.promisc = i & 1;
+        (void)gp_capconfig_map_put(&map, "vb", &cfg, NULL);
+        if (gp_manager_apply(a->m, &map, &up, NULL) == GP_OK)
+            gp_config_update_free(&up);
+        gp_capconfig_map_free(&map);
+    }
+    return NULL;
+}
+
+static void many_may_ask_at_a_time(void **state)
+{
+    (void)state;
+    static void *(*const work[])(void *) = {ask_for_status, ask_for_flows, change_settings, ask_for_flows};
+    enum { N = sizeof work / sizeof work[0] };
+    pthread_t threads[N];
+    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_config_update up;
+    need_network();
+    gp_netns_add_pair("va", "vb");
+    asker a = {new_manager(&book, false, NULL), 100};
+    gp_capconfig_map map = config_for("vb");
+    assert_int_equal(gp_manager_apply(a.m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work[i], &a), 0);
+    send_packets("va", 2000);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_true(is_captured(a.m, "vb"));
+    gp_manager_close(a.m);
+    assert_true(book.n > 1);
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
 static void what_cannot_be_captured_is_reported(void **state)
 {
     (void)state;
@@ -194,7 +453,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_capture_file_becomes_blocks),
         cmocka_unit_test(live_packets_are_counted_exactly),
+        cmocka_unit_test(links_may_come_and_go),
+        cmocka_unit_test(only_changed_captures_are_interrupted),
+        cmocka_unit_test(patterns_select_links),
+        cmocka_unit_test(many_may_ask_at_a_time),
         cmocka_unit_test(what_cannot_be_captured_is_reported),
     };
+    own_network = geteuid() == 0 && gp_netns_enter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
