@@ -11,7 +11,7 @@ static const gp_iface_sample samples[] = {
     {.processed = 10,
      .dropped = 1,
      .issues = {3, 2, 1},
-     .volume = {UINT64_C(9007199254740993), 200, 30, 4},
+     .volume = {100, 200, 30, 4},
      .flows = 7},
     {.processed = 5, .volume = {0, 50, 0, 1}, .flows = 2},
 };
