@@ -15,9 +15,12 @@ as_root() {
     fi
 }
 
+# shellcheck disable=SC2034 # used by those who source this file
 BUILD_PACKAGES=(gcc cmake ninja-build pkg-config git libpcap-dev libyaml-dev libcjson-dev libcurl4-openssl-dev
     libmicrohttpd-dev liblz4-dev libzstd-dev libxxhash-dev libnanomsg-dev libpcre2-dev zlib1g-dev libcmocka-dev)
+# shellcheck disable=SC2034
 RUN_PACKAGES=(iproute2)
+# shellcheck disable=SC2034
 TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 curl)
 
 # install_missing PACKAGE...: asks apt only if something is missing.
