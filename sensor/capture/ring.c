@@ -74,10 +74,12 @@ static inline bool frame_of(const ring_source *s, const struct tpacket3_hdr *h, 
     if (offset < 0 || (uint32_t)offset >= h->tp_snaplen)
         return false;
     const struct sockaddr_ll *sll = (const void *)((const uint8_t *)h + SLL_OFFSET);
+    /* A tag that the kernel took off is not in tp_len. It leaves the tags of sent packets in. */
+    bool tag_is_counted = offset > ETH_HLEN && !(h->tp_status & TP_STATUS_VLAN_VALID);
     *f = (gp_frame){
         .ip = link + offset,
         .cap = h->tp_snaplen - (uint32_t)offset,
-        .len = h->tp_len,
+        .len = tag_is_counted ? h->tp_len - gp_link_uncounted(s->dlt, link, h->tp_snaplen) : h->tp_len,
         .outgoing = sll->sll_pkttype == PACKET_OUTGOING,
     };
     return true;
