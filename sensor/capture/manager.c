@@ -47,6 +47,7 @@ struct gp_capture_manager {
     struct timespec started;
     int64_t last_rotation;
     size_t writeout_limit;
+    int64_t interval; /* seconds */
     gp_histogram rotation_seconds;
 };
 
@@ -339,9 +340,9 @@ static gp_code reconcile(gp_capture_manager *m, gp_config_update *u, gp_error *e
 /* ---- the clock --------------------------------------------------------------------------------------------
  */
 
-static int64_t next_grid(int64_t now)
+static int64_t next_grid(const gp_capture_manager *m, int64_t now)
 {
-    return (now / GP_DB_WRITE_INTERVAL + 1) * GP_DB_WRITE_INTERVAL;
+    return (now / m->interval + 1) * m->interval;
 }
 
 static void check_links(gp_capture_manager *m)
@@ -355,7 +356,7 @@ static void *clock_main(void *arg)
 {
     gp_capture_manager *m = arg;
     pthread_mutex_lock(&m->lock);
-    int64_t grid = next_grid((int64_t)time(NULL));
+    int64_t grid = next_grid(m, (int64_t)time(NULL));
     while (!m->ending) {
         int64_t now = (int64_t)time(NULL);
         struct timespec until = {.tv_sec = now + LINK_CHECK_S < grid ? now + LINK_CHECK_S : grid};
@@ -364,11 +365,11 @@ static void *clock_main(void *arg)
         if (m->ending)
             break;
         /* The clock may have been set back: then the grid point that we waited for is too far away. */
-        if (grid - now > GP_DB_WRITE_INTERVAL)
-            grid = next_grid(now);
+        if (grid - now > m->interval)
+            grid = next_grid(m, now);
         if (now >= grid) {
-            rotate_all(m, now - now % GP_DB_WRITE_INTERVAL);
-            grid = next_grid(now);
+            rotate_all(m, now - now % m->interval);
+            grid = next_grid(m, now);
         }
         check_links(m);
     }
@@ -400,6 +401,7 @@ gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, g
     m->log = cfg->log;
     m->autodetect = cfg->autodetect;
     m->writeout_limit = limit;
+    m->interval = cfg->interval_s > 0 ? cfg->interval_s : GP_DB_WRITE_INTERVAL;
     m->rotation_seconds.bounds = rotation_bounds;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->wake, NULL);

@@ -30,6 +30,8 @@ typedef struct gp_manager_config {
     const char *const *exclude; /* names or "/regex/" */
     size_t n_exclude;
     gp_log *log;
+    int64_t interval_s; /* between rotations, on the clock's grid; 0: GP_DB_WRITE_INTERVAL. Tests are in a
+                           hurry */
 } gp_manager_config;
 
 gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, gp_error *err);

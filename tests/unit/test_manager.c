@@ -355,6 +355,110 @@ static void patterns_select_links(void **state)
     gp_netns_ip("link del up2");
 }
 
+/* ---- rotation ---------------------------------------------------------------------------------------------
+ */
+
+static uint64_t packets_in(const written_block *b)
+{
+    gp_counters c = {0};
+    for (size_t i = 0; i < b->n; i++)
+        sum_port(&c, &b->flows[i]);
+    return c.pkts_rcvd + c.pkts_sent;
+}
+
+static size_t blocks_written(log_book *book)
+{
+    pthread_mutex_lock(&book->lock);
+    size_t n = book->n;
+    pthread_mutex_unlock(&book->lock);
+    return n;
+}
+
+static bool comes_to_blocks(log_book *book, size_t n)
+{
+    for (unsigned tries = 0; tries < 200 && blocks_written(book) < n; tries++)
+        usleep(50000);
+    return blocks_written(book) >= n;
+}
+
+/* Intervals end on the clock's grid, the quiet ones, too. */
+static void captures_rotate_on_the_grid(void **state)
+{
+    (void)state;
+    enum { INTERVAL = 2 };
+    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_capture_manager *m = NULL;
+    gp_config_update up;
+    need_network();
+    gp_netns_add_pair("va", "vb");
+    const gp_manager_config cfg = {.writeout = record, .writeout_ctx = &book, .interval_s = INTERVAL};
+    assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+    gp_capconfig_map map = config_for("vb");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    send_packets("va", 50);
+    assert_true(comes_to_blocks(&book, 3));
+    gp_manager_close(m);
+    uint64_t packets = 0;
+    for (size_t i = 0; i < book.n; i++) {
+        packets += packets_in(&book.blocks[i]);
+        if (i + 1 < book.n) /* the last one was cut short by the end */
+            assert_int_equal(book.blocks[i].ts % INTERVAL, 0);
+        if (i > 0)
+            assert_true(book.blocks[i].ts > book.blocks[i - 1].ts);
+    }
+    assert_int_equal(packets, 50);
+    assert_int_equal(book.blocks[2].n, 0);
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
+typedef struct slow_disk {
+    log_book book;
+    pthread_mutex_t busy; /* writing waits for it */
+} slow_disk;
+
+static gp_code record_slowly(void *ctx, const char *iface, int64_t ts, gp_flow *flows, size_t n,
+                             const gp_capture_stats *stats, gp_error *err)
+{
+    slow_disk *d = ctx;
+    pthread_mutex_lock(&d->busy);
+    pthread_mutex_unlock(&d->busy);
+    return record(&d->book, iface, ts, flows, n, stats, err);
+}
+
+/* While the disk hangs, intervals grow longer, but no flow is lost and nobody else waits. */
+static void a_slow_disk_costs_no_flow(void **state)
+{
+    (void)state;
+    slow_disk disk = {.book.lock = PTHREAD_MUTEX_INITIALIZER, .busy = PTHREAD_MUTEX_INITIALIZER};
+    gp_capture_manager *m = NULL;
+    gp_config_update up;
+    need_network();
+    gp_netns_add_pair("va", "vb");
+    const gp_manager_config cfg = {
+        .writeout = record_slowly, .writeout_ctx = &disk, .interval_s = 1, .local_buffer_size = 1};
+    assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+    gp_capconfig_map map = config_for("vb");
+    pthread_mutex_lock(&disk.busy);
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    for (unsigned i = 0; i < 8; i++) {
+        send_packets("va", 10);
+        usleep(400000);
+    }
+    assert_true(live_packets(m, "vb") > 40); /* several intervals' packets are still in the table */
+    assert_int_equal(blocks_written(&disk.book), 0);
+    pthread_mutex_unlock(&disk.busy);
+    gp_manager_close(m);
+    uint64_t packets = 0;
+    for (size_t i = 0; i < disk.book.n; i++)
+        packets += packets_in(&disk.book.blocks[i]);
+    assert_int_equal(packets, 80);
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
 /* Everybody asks at the same time: for the thread sanitizer. */
 typedef struct asker {
     gp_capture_manager *m;
@@ -456,6 +560,8 @@ int main(void)
         cmocka_unit_test(links_may_come_and_go),
         cmocka_unit_test(only_changed_captures_are_interrupted),
         cmocka_unit_test(patterns_select_links),
+        cmocka_unit_test(captures_rotate_on_the_grid),
+        cmocka_unit_test(a_slow_disk_costs_no_flow),
         cmocka_unit_test(many_may_ask_at_a_time),
         cmocka_unit_test(what_cannot_be_captured_is_reported),
     };
