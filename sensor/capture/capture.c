@@ -214,6 +214,7 @@ static void end_with_failure(gp_capture *c, const gp_error *err)
 static void *capture_main(void *arg)
 {
     gp_capture *c = arg;
+    (void)pthread_setname_np(pthread_self(), c->iface); /* for top -H */
     gp_error err = GP_ERROR_INIT;
     gp_code code = GP_OK;
     while (code == GP_OK && serve_request(c)) {

@@ -66,7 +66,13 @@ static int64_t end_of_interval(int64_t ts)
 
 static void enter_interval(importer *im, int64_t ts)
 {
-    int64_t end = end_of_interval(ts);
+    /* What no clock can have shown counts where we are. */
+    bool absurd = ts < 0 || ts > UINT32_MAX;
+    if (absurd && im->block_end) {
+        im->stats->out_of_order++;
+        return;
+    }
+    int64_t end = end_of_interval(absurd ? 0 : ts);
     if (end == im->block_end)
         return;
     if (end < im->block_end) {

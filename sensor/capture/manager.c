@@ -355,6 +355,7 @@ static void check_links(gp_capture_manager *m)
 static void *clock_main(void *arg)
 {
     gp_capture_manager *m = arg;
+    (void)pthread_setname_np(pthread_self(), "rotation");
     pthread_mutex_lock(&m->lock);
     int64_t grid = next_grid(m, (int64_t)time(NULL));
     while (!m->ending) {

@@ -76,6 +76,7 @@ static void run_job(gp_writeout *w, job *j)
 static void *writeout_main(void *arg)
 {
     gp_writeout *w = arg;
+    (void)pthread_setname_np(pthread_self(), "writeout");
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->first && !w->ending)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -118,6 +119,57 @@ static void a_file_with_everything_gives_the_reference_flows(void **state)
     gp_tempdir_remove(dir);
 }
 
+static void copy_compressed(const char *from, const char *to)
+{
+    char buf[4096];
+    FILE *in = fopen(from, "rb");
+    gzFile out = gzopen(to, "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    for (size_t n; (n = fread(buf, 1, sizeof buf, in)) > 0;)
+        assert_int_equal(gzwrite(out, buf, (unsigned)n), n);
+    fclose(in);
+    assert_int_equal(gzclose(out), Z_OK);
+}
+
+static void compressed_files_are_read_alike(void **state)
+{
+    (void)state;
+    char dir[GP_TEMPDIR_LEN];
+    char path[128];
+    char gz[128];
+    gp_import_stats stats;
+    line_list none = {0};
+    gp_error err = GP_ERROR_INIT;
+    const gp_import_options opt = {.iface = "pcap0"};
+    gp_tempdir_make(dir);
+    snprintf(path, sizeof path, "%s/mixed.pcap", dir);
+    snprintf(gz, sizeof gz, "%s/mixed.pcap.gz", dir);
+    assert_true(gp_test_mixed_capture(path));
+    copy_compressed(path, gz);
+    check_file(gz, "mixed", &stats);
+    assert_int_equal(truncate(gz, 20000), 0);
+    assert_int_equal(gp_capture_import(gz, &opt, record, &none, &stats, &err), GP_ECORRUPT);
+    assert_true(none.n > 0); /* what came before the damage */
+    free_lines(&none);
+    gp_tempdir_remove(dir);
+}
+
+/* The newer format, which libpcap reads but does not write. */
+static void pcapng_files_are_read(void **state)
+{
+    (void)state;
+    char path[512];
+    gp_import_stats stats;
+    line_list got = {0};
+    const gp_import_options opt = {.iface = "pcap0"};
+    snprintf(path, sizeof path, "%s/tests/fuzz/corpus/fuzz_import/pcapng", GP_SOURCE_DIR);
+    assert_int_equal(gp_capture_import(path, &opt, record, &got, &stats, NULL), GP_OK);
+    assert_int_equal(got.n, 1);
+    assert_string_equal(got.lines[0], "1700000100,10.0.0.1,10.0.0.2,22,6,54,0,1,0");
+    free_lines(&got);
+}
+
 static void the_reference_captures_give_its_flows(void **state)
 {
     (void)state;
@@ -125,7 +177,7 @@ static void the_reference_captures_give_its_flows(void **state)
         const char *name;
         uint64_t errors[GP_PARSE_ERRORS];
     } files[] = {
-        {"c04-wap-r1", {0}}, {"fragmented", {1, 0, 0}}, {"truncated", {0, 0, 3}},
+        {"c04-wap-r1", {0}}, {"fragmented", {1, 0, 0}},   {"truncated", {0, 0, 3}},
         {"udpflows", {0}},   {"default", {162, 6775, 0}},
     };
     unsigned found = 0;
@@ -149,6 +201,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_with_everything_gives_the_reference_flows),
+        cmocka_unit_test(compressed_files_are_read_alike),
+        cmocka_unit_test(pcapng_files_are_read),
         cmocka_unit_test(the_reference_captures_give_its_flows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
