@@ -8,11 +8,7 @@
 #include <cmocka.h>
 
 static const gp_iface_sample samples[] = {
-    {.processed = 10,
-     .dropped = 1,
-     .issues = {3, 2, 1},
-     .volume = {100, 200, 30, 4},
-     .flows = 7},
+    {.processed = 10, .dropped = 1, .issues = {3, 2, 1}, .volume = {100, 200, 30, 4}, .flows = 7},
     {.processed = 5, .volume = {0, 50, 0, 1}, .flows = 2},
 };
 static const char *const ifaces[] = {"eth0", "we\"ird"};
