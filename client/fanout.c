@@ -209,7 +209,7 @@ gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, con
     r.multi = take_multi(f);
     gp_code rc = r.tasks && r.multi ? gp_client_args_body(args, &r.body, err)
                                     : gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
-    for (size_t i = 0; i < n && r.tasks; i++)
+    for (size_t i = 0; i < n && rc == GP_OK; i++)
         r.tasks[i].host = &hosts[i];
     if (rc == GP_OK)
         rc = drive(&r, err);

@@ -87,6 +87,8 @@ static gp_code set_bool(const flag *f, const char *value, bool *out, gp_error *e
 
 static gp_code set_number(const flag *f, const char *value, void *field, gp_error *err)
 {
+    if (!value)
+        return gp_fail(err, GP_EINVAL, "flag needs an argument: --%s", f->name);
     char *end = NULL;
     errno = 0;
     bool negative = strchr(value, '-') != NULL;

@@ -47,7 +47,7 @@ static gp_code load_stored(options *o, gp_error *err)
         return gp_fail_errno(err, errno, "failed to open query args from %s", o->stored_query);
     gp_code code = read_all(f, &text, o->stored_query, err);
     if (!from_stdin)
-        fclose(f);
+        (void)fclose(f); /* only read */
     if (code == GP_OK &&
         gp_args_from_json(text.data ? text.data : "", text.len, &stored, &problem) != GP_OK) {
         code = GP_EINVAL;
@@ -181,7 +181,8 @@ static void put_statement(const gp_args *a, const gp_stmt *s, gp_buf *out)
     struct tm t;
     time_t first = (time_t)s->first;
     time_t last = (time_t)s->last;
-    strftime(from, sizeof from, "%a %b %e %H:%M:%S %Y", localtime_r(&first, &t));
+    if (!localtime_r(&first, &t) || !strftime(from, sizeof from, "%a %b %e %H:%M:%S %Y", &t))
+        snprintf(from, sizeof from, "the beginning of time");
     if (!localtime_r(&last, &t) || !strftime(to, sizeof to, "%a %b %e %H:%M:%S %Y", &t))
         snprintf(to, sizeof to, "the end of time");
     gp_buf_printf(out, "\n        query: %s\n       ifaces: [%s]\n", a->query, a->ifaces ? a->ifaces : "any");

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef gp_fail /* what the analyzer is told about callers */
+#undef gp_fail_errno
+#undef gp_error_prefix
+
 static const char *const code_names[] = {
     [GP_OK] = "ok",
     [GP_EINVAL] = "invalid input",
@@ -91,9 +95,10 @@ gp_code gp_error_prefix(gp_error *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(prefix, sizeof prefix - 2, fmt, ap);
     va_end(ap);
-    strcat(prefix, ": ");
-    /* What does not fit is lost at the end: the context in front is what a reader needs first. */
     size_t shift = strlen(prefix);
+    prefix[shift++] = ':';
+    prefix[shift++] = ' ';
+    /* What does not fit is lost at the end: the context in front is what a reader needs first. */
     size_t keep = strnlen(err->msg, sizeof err->msg - 1 - shift);
     memmove(err->msg + shift, err->msg, keep);
     memcpy(err->msg, prefix, shift);

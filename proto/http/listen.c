@@ -115,12 +115,15 @@ static gp_code listen_on(gp_listener *out, const struct addrinfo *ai, const char
         return fail_close(err, fd, "bind", addr);
     if (listen(fd, BACKLOG) != 0)
         return fail_close(err, fd, "listen", addr);
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof ss;
-    if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {.v6 = {0}};
+    socklen_t len = sizeof bound;
+    if (getsockname(fd, &bound.any, &len) != 0)
         return fail_close(err, fd, "getsockname", addr);
-    in_port_t port = ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-                                              : ((struct sockaddr_in *)&ss)->sin_port;
+    in_port_t port = bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port;
     *out = (gp_listener){.fd = fd, .port = ntohs(port)};
     return GP_OK;
 }

@@ -156,8 +156,9 @@ static bool month_ago(int64_t now, char *dst, size_t size)
         return false;
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int n = snprintf(dst, size, "%.3s %.3s %2d %02d:%02d:%02d %04d", days + tm.tm_wday * 3,
-                     months + tm.tm_mon * 3, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, tm.tm_year + 1900);
+    int n = snprintf(dst, size, "%.3s %.3s %2d %02d:%02d:%02d %04d", days + (size_t)tm.tm_wday * 3,
+                     months + (size_t)tm.tm_mon * 3, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                     tm.tm_year + 1900);
     return n > 0 && (size_t)n < size;
 }
 

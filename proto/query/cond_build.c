@@ -229,8 +229,8 @@ static gp_code build_operands(builder *b, uint32_t first, gp_cond_type type, boo
 
 static gp_code build_list(builder *b, const cond_ast_node *list, bool negate, uint16_t *out)
 {
-    size_t n = 0;
-    for (uint32_t i = list->first; i; i = b->ast->nodes[i].next)
+    size_t n = 1; /* no list is empty */
+    for (uint32_t i = b->ast->nodes[list->first].next; i; i = b->ast->nodes[i].next)
         n++;
     uint16_t *items = calloc(n, sizeof *items);
     if (!items)

@@ -177,7 +177,7 @@ static gp_code parse_list(parser *p, gp_cond_type type, const char *connective,
 {
     operands list = {0, 0, 0};
     do {
-        uint32_t node;
+        uint32_t node = 0;
         gp_code code = operand(p, &node);
         if (code != GP_OK)
             return code;

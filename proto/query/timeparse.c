@@ -59,10 +59,10 @@ static bool take_number(const char **s, int min, int max, int *out)
 
 static bool take_name(const char **s, const char *names, int *index)
 {
-    for (int i = 0; names[i * 3]; i++) {
-        if (strncasecmp(*s, names + i * 3, 3) == 0) {
+    for (const char *name = names; *name; name += 3) {
+        if (strncasecmp(*s, name, 3) == 0) {
             *s += 3;
-            *index = i;
+            *index = (int)(name - names) / 3;
             return true;
         }
     }
@@ -221,7 +221,8 @@ static int64_t local_offset(int64_t sec)
 
 static int64_t seconds_of(const fields *f)
 {
-    int64_t t = days_of(f->year, f->month, f->day) * 86400 + f->hour * 3600 + f->minute * 60 + f->second;
+    int64_t t = days_of(f->year, f->month, f->day) * 86400 + f->hour * INT64_C(3600) +
+                f->minute * INT64_C(60) + f->second;
     if (f->has_zone)
         return t - f->zone;
     /* The offset is that of the time itself, which is known only up to the offset: ask twice. In the gap

@@ -64,6 +64,7 @@ void gp_yaml_path(const gp_yaml_node *n, gp_buf *out)
     }
 }
 
+#undef gp_yaml_fail
 gp_code gp_yaml_fail(const gp_yaml_node *n, gp_error *err, const char *fmt, ...)
 {
     gp_buf path = {.limit = 256};

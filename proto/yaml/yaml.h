@@ -86,6 +86,10 @@ gp_code gp_yaml_expect(const gp_yaml_node *n, gp_yaml_kind kind, gp_error *err);
 /* "FILE:LINE:COLUMN: PATH: <message>" with GP_EINVAL, for checks of the caller's own. */
 gp_code gp_yaml_fail(const gp_yaml_node *n, gp_error *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__ /* never GP_OK */
+#define gp_yaml_fail(n, err, ...) (gp_yaml_fail(n, err, __VA_ARGS__), GP_EINVAL)
+#endif
+
 /* Appends the dotted path of a node: "interfaces.eth0.extra_bpf_filters[2]". */
 void gp_yaml_path(const gp_yaml_node *n, gp_buf *out);
 

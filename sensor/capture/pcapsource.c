@@ -204,7 +204,7 @@ gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err)
     if (code == GP_OK) {
         s->ingress = pcap_fopen_offline(f, why);
         if (!s->ingress) {
-            fclose(f);
+            (void)fclose(f);
             s->gz = NULL;
             code = gp_fail(err, GP_ECORRUPT, "'%s' is no capture file: %s", path, why);
         }
