@@ -156,6 +156,18 @@ static void widen_range(gp_result *sum, const gp_result *from)
         sum->last = from->last;
 }
 
+/* What was covered is said by the answers with data; where there are none, it is what was asked for. */
+static void cover_range(gp_result *sum, const gp_result *from)
+{
+    if (sum->data_available && !from->data_available)
+        return;
+    if (!sum->data_available && from->data_available) {
+        sum->first = (gp_time){0};
+        sum->last = (gp_time){0};
+    }
+    widen_range(sum, from);
+}
+
 static void add_stats(gp_result *sum, const gp_result *from)
 {
     const gp_query_stats *s = &from->stats;
@@ -180,9 +192,7 @@ static gp_code add_summary(gp_merge *m, const gp_result *from, gp_error *err)
         code = gp_result_add_iface(sum, from->ifaces[i], err);
     if (code != GP_OK)
         return code;
-    /* Only answers with data say what was covered. */
-    if (from->n_rows)
-        widen_range(sum, from);
+    cover_range(sum, from);
     gp_counters_add(&sum->totals, &from->totals);
     sum->hits_total += from->hits_total;
     sum->data_available |= from->data_available;

@@ -831,8 +831,11 @@ static gp_code run_in_slot(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks
     if (code != GP_OK)
         return code;
     out->query_duration_ns = monotonic_ns() - start;
+    /* As in v4, a host that answered is ok, whether it has rows or not: tools report all others as failures.
+     */
+    code = gp_result_set_host(out, host, GP_STATUS_OK, NULL, err);
     gp_result_finish(out);
-    return gp_result_set_host(out, host, out->status, out->status_message, err);
+    return code;
 }
 
 gp_code gp_engine_run(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks, gp_result *out,

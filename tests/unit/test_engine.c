@@ -283,6 +283,7 @@ static void empty_and_missing_are_told_apart(void **state)
     prepare(&(query){.type = "sip", .cond = "sip = 1.2.3.4"}, &stmt);
     assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, NULL), GP_OK);
     assert_int_equal(r.status, GP_STATUS_EMPTY);
+    assert_int_equal(r.hosts[0].code, GP_STATUS_OK);
     gp_result_free(&r);
     gp_stmt_free(&stmt);
     prepare(&(query){.type = "sip", .first = "100", .last = "200"}, &stmt);

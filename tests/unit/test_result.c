@@ -130,6 +130,43 @@ static void merged_rows_equal_brute_force(void **state)
     gp_result_free(&all);
 }
 
+static void add_answer(gp_merge *m, int64_t first, int64_t last, bool data)
+{
+    gp_result r;
+    gp_result_init(&r);
+    r.first = (gp_time){.sec = first, .set = true};
+    r.last = (gp_time){.sec = last, .set = true};
+    r.data_available = data;
+    assert_int_equal(gp_merge_add(m, &r, NULL), GP_OK);
+    gp_result_free(&r);
+}
+
+static void expect_range(const gp_merge *m, int64_t first, int64_t last)
+{
+    gp_result all;
+    assert_int_equal(gp_merge_result(m, &all, NULL), GP_OK);
+    assert_int_equal(all.first.sec, first);
+    assert_int_equal(all.last.sec, last);
+    gp_result_free(&all);
+}
+
+/* Also where no row matched: a table must not say 1970. */
+static void merged_range_is_that_of_answers_with_data(void **state)
+{
+    (void)state;
+    gp_merge *m = NULL;
+    assert_int_equal(gp_merge_new(&m, NULL), GP_OK);
+    add_answer(m, 1000, 9000, false);
+    expect_range(m, 1000, 9000);
+    add_answer(m, 3000, 4000, true);
+    expect_range(m, 3000, 4000);
+    add_answer(m, 2000, 3500, true);
+    expect_range(m, 2000, 4000);
+    add_answer(m, 1000, 9000, false);
+    expect_range(m, 2000, 4000);
+    gp_merge_free(m);
+}
+
 static void time_bins_add_up(void **state)
 {
     (void)state;
@@ -260,6 +297,7 @@ int main(void)
         cmocka_unit_test(selection_equals_a_full_sort),
         cmocka_unit_test(ties_are_broken_by_attributes_then_labels),
         cmocka_unit_test(merged_rows_equal_brute_force),
+        cmocka_unit_test(merged_range_is_that_of_answers_with_data),
         cmocka_unit_test(time_bins_add_up),
         cmocka_unit_test(json_round_trips),
         cmocka_unit_test(json_is_checked),
