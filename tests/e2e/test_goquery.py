@@ -22,6 +22,7 @@ BUILD = os.path.abspath(os.environ.get("GP_BUILD", os.path.join(TOP, "build", "r
 GOQUERY = os.path.join(BUILD, "client", "goquery", "goquery")
 GENDB = os.path.join(BUILD, "tests", "bench", "gp-gendb")
 DATA = os.path.join(TOP, "tests", "data", "goquery")
+MANUAL = os.path.join(TOP, "deploy", "man", "goquery.1")
 SAME = os.path.join(DATA, "cases.txt")
 DIFFERENT = os.path.join(DATA, "differences.txt")
 
@@ -121,6 +122,36 @@ class KnownAnswers(unittest.TestCase):
 
     def test_different_on_purpose(self):
         self.check(DIFFERENT, 10)
+
+    def manual(self, section):
+        """The lines of literal blocks and example commands in a section of goquery(1)."""
+        with open(MANUAL, encoding="utf-8") as f:
+            text = f.read().split(f"\n.Sh {section}\n")[1].split("\n.Sh ")[0]
+        blocks = re.findall(r"^\.Bd -literal.*\n((?:.*\n)*?)\.Ed", text, re.M)
+        return re.findall(r"^\.Dl goquery (.*)", text, re.M) + "".join(blocks).splitlines()
+
+    def works(self, command):
+        status, _, messages = run(GOQUERY, command, self.folder)
+        self.assertEqual((status, messages), (0, ""), command)
+
+    def test_manual(self):
+        conditions, times = self.manual("CONDITIONS"), self.manual("TIME FORMATS")
+        examples = [e for e in self.manual("EXAMPLES") if "server.addr" not in e]
+        self.assertGreater(min(len(conditions), len(times), len(examples)), 4)
+        for condition in conditions:
+            self.works(f"-d db -i eth0 -f -10000d -c '{condition}' sip,dip")
+        for first in times:
+            self.works(f"-d db -i eth0 -f '{first}' -l 4000000000 sip,dip")
+        for example in examples:
+            self.works(example.replace("/var/lib/goprobe/db", "db"))
+
+    def test_manual_is_complete(self):
+        with open(MANUAL, encoding="utf-8") as f:
+            text = f.read()
+        flags = re.findall(r"--([a-z][a-z.-]+)", run(GOQUERY, "--help", self.folder)[1])
+        self.assertGreater(len(flags), 20)
+        for flag in flags:
+            self.assertRegex(text, rf"Fl -{re.escape(flag)}\b")
 
 
 def record(program, path):
