@@ -785,7 +785,8 @@ static void init_run(query_run *q, gp_engine *e, const gp_stmt *stmt, const gp_r
 static gp_code execute(query_run *q, gp_result *out, const char *host, const char *hostid, gp_error *err)
 {
     gp_code code = make_plan(q, err);
-    if (code == GP_OK && q->n_ifaces == 0)
+    /* A database that nothing was written to yet has no data; that is no mistake of who asks. */
+    if (code == GP_OK && q->n_ifaces == 0 && q->n_db_ifaces > 0)
         code =
             gp_fail(err, GP_EINVAL, "no interfaces provided: '%s' selects none of the database's interfaces",
                     q->stmt->ifaces);

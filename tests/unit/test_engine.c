@@ -305,6 +305,26 @@ static void unknown_interface_is_an_error(void **state)
     gp_stmt_free(&stmt);
 }
 
+static void an_empty_database_has_no_data(void **state)
+{
+    (void)state;
+    char dir[GP_TEMPDIR_LEN];
+    gp_engine *engine = NULL;
+    gp_stmt stmt;
+    gp_result r;
+    gp_tempdir_make(dir);
+    assert_int_equal(gp_engine_new(&engine, &(gp_engine_config){.db = dir}, NULL), GP_OK);
+    prepare(&(query){.type = "sip", .ifaces = "eth7", .first = "100", .last = "200"}, &stmt);
+    assert_int_equal(gp_engine_run(engine, &stmt, NULL, &r, NULL), GP_OK);
+    assert_int_equal(r.status, GP_STATUS_MISSING_DATA);
+    assert_int_equal(r.first.sec, 100);
+    assert_int_equal(r.last.sec, 200);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+    gp_engine_free(engine);
+    gp_tempdir_remove(dir);
+}
+
 static bool always(void *ctx)
 {
     (void)ctx;
@@ -391,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(summary_states_what_was_covered, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_and_missing_are_told_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_interface_is_an_error, setup, teardown),
+        cmocka_unit_test(an_empty_database_has_no_data),
         cmocka_unit_test_setup_teardown(a_query_can_be_canceled, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_costs_only_the_damaged_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(live_flows_are_part_of_the_answer, setup, teardown),
