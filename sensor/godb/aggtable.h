@@ -1,56 +1,77 @@
 /*
- * aggtable.h - sums counters by key: the table behind every aggregating query.
+ * aggtable.h - sums counters by key: the table behind every query that groups by addresses.
  *
- * Open addressing with linear probing; an entry is its key words followed by its four counters, so a hit
- * touches one or two cache lines. Rows come in batches: the hashes of a batch are computed and their slots
- * prefetched before the first one is touched, which hides most of the memory latency of large tables.
- * The hash is seeded per query (gp_agg_init), so traffic cannot be aimed at it.
+ * Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, "Extendible hashing - a fast access method for
+ * dynamic files", TODS 1979) over segments of one size: the first bits of a key's hash choose the segment
+ * through a directory, the last ones its place in it, found by linear probing. A full segment splits in
+ * two, so the table grows a little at a time, never copies itself and never needs twice its memory; and as
+ * the directory is ordered by hash, a range of it is a partition that one thread can merge and read while
+ * others do the same elsewhere.
  *
- * Memory: all tables of a query draw on one gp_mem_budget. Not thread-safe: one table per thread,
- * merged by partition of the hash at the end.
+ * An entry is its key words followed by its four counters: a hit touches one or two cache lines. Rows come
+ * in batches: the hashes of a batch are computed and their entries prefetched before the first one is
+ * touched, which hides most of the memory latency of large tables. The hash is seeded per query, so traffic
+ * cannot be aimed at it.
+ *
+ * Thread-safety: one thread per table, but for gp_agg_absorb and gp_agg_next on disjoint partitions.
  */
 #ifndef GP_GODB_AGGTABLE_H
 #define GP_GODB_AGGTABLE_H
 
+#include "sensor/godb/bitpack.h"
 #include "sensor/godb/flowkey.h"
+#include "sensor/godb/segpool.h"
 
-#include <stdatomic.h>
-
-typedef struct gp_mem_budget {
-    atomic_uint_fast64_t used;
-    uint64_t limit; /* bytes */
-    unsigned pct;   /* for the message */
-} gp_mem_budget;
+typedef struct gp_segment gp_segment;
 
 typedef struct gp_agg {
-    uint64_t *slots; /* capacity * (words + 4) */
-    size_t mask;     /* capacity - 1 */
-    size_t n;        /* entries */
-    size_t grow_at;
-    unsigned words;
+    gp_segment **dir; /* 1 << depth pointers, NULL while the table is empty */
+    unsigned depth;
+    unsigned words;        /* of a key */
+    uint32_t slots, limit; /* of a segment; it splits at `limit` entries */
     uint64_t seed[2];
-    gp_mem_budget *budget;
 } gp_agg;
 
-/* Counter vectors of a block, indexed by row. */
+/* The counter columns of a block as they are stored; rows count from the first one of the block. */
 typedef struct gp_counter_columns {
-    const uint64_t *bytes_rcvd, *bytes_sent, *pkts_rcvd, *pkts_sent;
+    gp_packed_column bytes_rcvd, bytes_sent, pkts_rcvd, pkts_sent;
 } gp_counter_columns;
+
+static inline gp_counters gp_counters_at(const gp_counter_columns *c, size_t row)
+{
+    return (gp_counters){gp_packed_at(&c->bytes_rcvd, row), gp_packed_at(&c->bytes_sent, row),
+                         gp_packed_at(&c->pkts_rcvd, row), gp_packed_at(&c->pkts_sent, row)};
+}
 
 enum { GP_AGG_BATCH = 128 };
 
-void gp_agg_init(gp_agg *t, unsigned words, const uint64_t seed[2], gp_mem_budget *budget);
+void gp_agg_init(gp_agg *t, unsigned words, const uint64_t seed[2]);
+/* Frees the directory; the segments belong to the pools. */
 void gp_agg_free(gp_agg *t);
+size_t gp_agg_count(const gp_agg *t);
 
-/* Adds the counters of rows[0..n) under keys[0..n); n <= GP_AGG_BATCH. GP_ENOMEM when the budget is spent. */
-gp_code gp_agg_add_batch(gp_agg *t, const uint64_t *keys, const uint32_t *rows, size_t n,
-                         const gp_counter_columns *c, gp_error *err);
-gp_code gp_agg_add(gp_agg *t, const uint64_t *key, const gp_counters *c, gp_error *err);
-/* Adds those entries of `from` (same seed and words) whose hash falls into partition `part` of `parts` (a
- * power of two). */
-gp_code gp_agg_merge_part(gp_agg *t, const gp_agg *from, unsigned part, unsigned parts, gp_error *err);
+/* Adds the counters of rows[0..n) under keys[0..n); n <= GP_AGG_BATCH. Keys are counted from 0, rows of the
+ * counter columns from `first`. GP_ENOMEM when the budget is spent. */
+gp_code gp_agg_add_batch(gp_agg *t, gp_segpool *pool, const uint64_t *keys, const uint32_t *rows, size_t n,
+                         size_t first, const gp_counter_columns *c, gp_error *err);
+gp_code gp_agg_add(gp_agg *t, gp_segpool *pool, const uint64_t *key, const gp_counters *c, gp_error *err);
 
-/* Iterates: *at starts at 0; false at the end. The key and counters stay valid until the table changes. */
-bool gp_agg_next(const gp_agg *t, size_t *at, const uint64_t **key, gp_counters *c);
+/* Makes the directory of a table that others will be absorbed into large enough for `entries` and at least
+ * 1 << min_depth partitions. */
+gp_code gp_agg_prepare(gp_agg *t, gp_segpool *pool, size_t entries, unsigned min_depth, gp_error *err);
+/* Moves those entries of `from` (same seed and words) whose hash begins with the `bits` bits of `part` into
+ * the prepared table `t`; gives segments that nothing else refers to back to the pool. */
+gp_code gp_agg_absorb(gp_agg *t, gp_segpool *pool, const gp_agg *from, unsigned part, unsigned bits,
+                      gp_error *err);
+
+/* Iterates over the entries of a partition. */
+typedef struct gp_agg_iter {
+    const gp_agg *table;
+    size_t dir_at, dir_end;
+    uint32_t slot;
+} gp_agg_iter;
+gp_agg_iter gp_agg_entries(const gp_agg *t, unsigned part, unsigned bits);
+/* False at the end. *key stays valid until the table changes. */
+bool gp_agg_next(gp_agg_iter *it, const uint64_t **key, gp_counters *c);
 
 #endif

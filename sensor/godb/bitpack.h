@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes that gp_bitpack writes for n values with the given maximum. */
 size_t gp_bitpack_size(size_t n, uint64_t max);
@@ -17,6 +18,26 @@ size_t gp_bitpack(const uint64_t *values, size_t n, uint64_t max, uint8_t *dst);
 int64_t gp_bitpack_count(const uint8_t *data, size_t len);
 /* Unpacks n = gp_bitpack_count() values; data must have passed that check. */
 void gp_bitunpack(const uint8_t *data, size_t len, uint64_t *values);
+
+/* A packed column read in place: one load a value. Data must have passed gp_bitpack_count, and
+ * GP_PACKED_SLACK bytes behind it must be readable. */
+typedef struct gp_packed_column {
+    const uint8_t *values;
+    uint64_t mask;
+    unsigned width;
+} gp_packed_column;
+enum { GP_PACKED_SLACK = 8 };
+gp_packed_column gp_packed(const uint8_t *data);
+
+static inline uint64_t gp_packed_at(const gp_packed_column *c, size_t i)
+{
+    uint64_t word;
+    memcpy(&word, c->values + i * c->width, sizeof word);
+    return word & c->mask;
+}
+
+/* Sum of the values first..first+n. */
+uint64_t gp_packed_sum(const gp_packed_column *c, size_t first, size_t n);
 
 #define GP_BITPACK_TEXT_MAX 12
 size_t gp_bitpack_text(uint64_t v, char *dst);                       /* no NUL; returns the length */

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 enum {
-    MAX_META_SIZE = 64 << 20,    /* 500,000 blocks in a day: no writer makes that */
-    WHOLE_FILE_LIMIT = 256 << 20 /* column files up to this size are read at once */
+    MAX_META_SIZE = 64 << 20, /* 500,000 blocks in a day: no writer makes that */
+    MAX_AHEAD = 256 << 10     /* bytes: as much as is still in the second level cache when it is decoded */
 };
 
 /* ---- listing ----------------------------------------------------------------------------------------- */
@@ -141,18 +141,27 @@ gp_code gp_db_list_days(const char *db, const char *iface, int64_t first, int64_
 typedef struct column_file {
     int fd; /* -1: not open */
     uint64_t size;
-    uint8_t *whole; /* the file from `start` to `end`, NULL: read block by block */
-    uint64_t start, end;
-    bool tried;
 } column_file;
+
+/* A part of a column file in memory. */
+typedef struct window {
+    uint8_t *data;
+    size_t cap;
+    uint64_t start, end; /* offsets in the file; equal: empty */
+} window;
+
+struct gp_day_buffers {
+    window col[GP_COL_COUNT];
+};
 
 struct gp_day {
     int fd; /* the folder: stays valid when a writer renames it */
     char path[GP_DB_PATH_MAX];
     gp_blockmeta meta;
-    size_t want_first, want_last; /* blocks that the caller is going to read */
+    size_t want_last; /* the last block that the caller is going to read */
     column_file col[GP_COL_COUNT];
-    gp_buf packed;
+    gp_day_buffers *buffers;
+    bool own_buffers;
 };
 
 static gp_code read_exact(int fd, uint8_t *dst, size_t len, uint64_t offset, const char *what, gp_error *err)
@@ -221,14 +230,13 @@ void gp_day_close(gp_day *d)
 {
     if (!d)
         return;
-    for (unsigned i = 0; i < GP_COL_COUNT; i++) {
-        free(d->col[i].whole);
+    for (unsigned i = 0; i < GP_COL_COUNT; i++)
         if (d->col[i].fd >= 0)
             close(d->col[i].fd);
-    }
+    if (d->own_buffers)
+        gp_day_buffers_free(d->buffers);
     if (d->fd >= 0)
         close(d->fd);
-    gp_buf_free(&d->packed);
     gp_blockmeta_free(&d->meta);
     free(d);
 }
@@ -243,10 +251,32 @@ const char *gp_day_path(const gp_day *d)
     return d->path;
 }
 
-void gp_day_want(gp_day *d, size_t first, size_t last)
+void gp_day_want_until(gp_day *d, size_t last)
 {
-    d->want_first = first;
     d->want_last = last;
+}
+
+gp_code gp_day_buffers_new(gp_day_buffers **out, gp_error *err)
+{
+    gp_day_buffers *b = calloc(1, sizeof *b);
+    if (!b)
+        return gp_fail(err, GP_ENOMEM, "out of memory for reading a database");
+    *out = b;
+    return GP_OK;
+}
+
+void gp_day_buffers_free(gp_day_buffers *b)
+{
+    for (unsigned i = 0; b && i < GP_COL_COUNT; i++)
+        free(b->col[i].data);
+    free(b);
+}
+
+void gp_day_use_buffers(gp_day *d, gp_day_buffers *b)
+{
+    for (unsigned i = 0; i < GP_COL_COUNT; i++)
+        b->col[i].start = b->col[i].end = 0; /* what is in them is of another day */
+    d->buffers = b;
 }
 
 static gp_code open_column(gp_day *d, gp_column col, gp_error *err)
@@ -264,52 +294,79 @@ static gp_code open_column(gp_day *d, gp_column col, gp_error *err)
     return GP_OK;
 }
 
-/* One read for all wanted blocks of a column. Failing to is no error: blocks can be read one by one. */
-static void load_wanted(gp_day *d, gp_column col)
+/* How many bytes to read for a block: whoever reads on where the last window ended gets twice as much, as
+ * far as blocks are wanted. */
+static size_t read_length(const gp_day *d, gp_column col, const window *w, const gp_block_loc *loc)
 {
-    column_file *f = &d->col[col];
-    if (f->tried || d->want_first >= d->want_last)
-        return;
-    f->tried = true;
-    const gp_block_loc *first = &d->meta.blocks[d->want_first].col[col];
     const gp_block_loc *last = &d->meta.blocks[d->want_last].col[col];
     uint64_t end = last->offset + last->len;
-    if (end > f->size || end <= first->offset || end - first->offset > WHOLE_FILE_LIMIT)
-        return;
-    uint8_t *data = malloc((size_t)(end - first->offset));
-    if (!data)
-        return;
-    if (read_exact(f->fd, data, (size_t)(end - first->offset), first->offset, "column", NULL) != GP_OK) {
-        free(data);
-        return;
-    }
-    f->whole = data;
-    f->start = first->offset;
-    f->end = end;
+    uint64_t ahead = w->end == loc->offset ? 2 * (w->end - w->start) : 0;
+    if (end > d->col[col].size)
+        end = d->col[col].size;
+    if (ahead > MAX_AHEAD)
+        ahead = MAX_AHEAD;
+    if (end < loc->offset || ahead > end - loc->offset)
+        ahead = end < loc->offset ? 0 : end - loc->offset;
+    return ahead > loc->len ? (size_t)ahead : loc->len;
 }
 
-/* The stored bytes of a block: from the loaded range, or read into d->packed. */
+static gp_code reserve_window(window *w, size_t len, gp_error *err)
+{
+    if (len <= w->cap)
+        return GP_OK;
+    free(w->data);
+    w->cap = 0;
+    w->start = w->end = 0;
+    size_t cap = len < MAX_AHEAD ? MAX_AHEAD : len;
+    w->data = malloc(cap);
+    if (!w->data)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu bytes", len);
+    w->cap = cap;
+    return GP_OK;
+}
+
+static gp_code fill_window(gp_day *d, gp_column col, window *w, const gp_block_loc *loc, gp_error *err)
+{
+    size_t len = read_length(d, col, w, loc);
+    gp_code code = reserve_window(w, len, err);
+    if (code != GP_OK)
+        return code;
+    const char *name = gp_column_name(col);
+    w->start = w->end = 0;
+    code = read_exact(d->col[col].fd, w->data, len, loc->offset, name, err);
+    if (code != GP_OK && len > loc->len) { /* what failed may lie behind the block */
+        len = loc->len;
+        code = read_exact(d->col[col].fd, w->data, len, loc->offset, name, err);
+    }
+    if (code == GP_OK) {
+        w->start = loc->offset;
+        w->end = loc->offset + len;
+    }
+    return code;
+}
+
+/* The stored bytes of a block. */
 static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, const uint8_t **out,
                            gp_error *err)
 {
     column_file *f = &d->col[col];
     gp_code code = open_column(d, col, err);
+    if (code == GP_OK && !d->buffers) {
+        code = gp_day_buffers_new(&d->buffers, err);
+        d->own_buffers = code == GP_OK;
+    }
     if (code != GP_OK)
         return code;
     if (loc->offset > f->size || loc->len > f->size - loc->offset)
         return gp_fail(err, GP_ECORRUPT, "%s.gpf has %llu bytes, the block's data ends at %llu",
                        gp_column_name(col), (unsigned long long)f->size,
                        (unsigned long long)(loc->offset + loc->len));
-    load_wanted(d, col);
-    if (f->whole && loc->offset >= f->start && loc->offset + loc->len <= f->end) {
-        *out = f->whole + (loc->offset - f->start);
-        return GP_OK;
-    }
-    gp_buf_clear(&d->packed);
-    if (!gp_buf_reserve(&d->packed, loc->len))
-        return gp_fail(err, GP_ENOMEM, "out of memory for a block of %u bytes", loc->len);
-    *out = (const uint8_t *)d->packed.data;
-    return read_exact(f->fd, (uint8_t *)d->packed.data, loc->len, loc->offset, gp_column_name(col), err);
+    window *w = &d->buffers->col[col];
+    if (loc->offset < w->start || loc->offset + loc->len > w->end)
+        code = fill_window(d, col, w, loc, err);
+    if (code == GP_OK)
+        *out = w->data + (loc->offset - w->start);
+    return code;
 }
 
 /* What the decoded column must measure, by the flow counts of the block; for counters the possible range. */
@@ -342,7 +399,7 @@ gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column c
     gp_code code = loc->raw_len || loc->len ? check_raw_len(info, col, loc->raw_len, err) : GP_OK;
     if (code != GP_OK)
         return code;
-    if (!gp_buf_reserve(raw, loc->raw_len))
+    if (!gp_buf_reserve(raw, (size_t)loc->raw_len + GP_PACKED_SLACK))
         return gp_fail(err, GP_ENOMEM, "out of memory for a column of %u bytes", loc->raw_len);
     if (loc->raw_len == 0)
         return GP_OK;

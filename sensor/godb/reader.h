@@ -33,13 +33,21 @@ void gp_day_close(gp_day *d);
 const gp_blockmeta *gp_day_meta(const gp_day *d);
 const char *gp_day_path(const gp_day *d); /* as found when it was opened */
 
-/* Announces which blocks will be read (default: all), so that each column is fetched with one read. */
-void gp_day_want(gp_day *d, size_t first, size_t last);
+/* Announces the last block that will be read (default: the last one there is): nothing behind it is read
+ * ahead. */
+void gp_day_want_until(gp_day *d, size_t last);
+
+/* Read-ahead buffers that several days use one after the other, so that memory is touched once. */
+typedef struct gp_day_buffers gp_day_buffers;
+gp_code gp_day_buffers_new(gp_day_buffers **out, gp_error *err);
+void gp_day_buffers_free(gp_day_buffers *b);
+/* To be called before the first read; a day without uses its own. */
+void gp_day_use_buffers(gp_day *d, gp_day_buffers *b);
 
 /*
- * Reads and decompresses one column of one block into *raw (grown as needed, at least raw_len bytes,
- * owned by the caller; reuse it). *raw_len receives the length. Column files are read once for all
- * wanted blocks and kept until gp_day_close. Every size is checked: GP_ECORRUPT, GP_EIO otherwise.
+ * Reads and decompresses one column of one block into *raw (grown as needed, owned by the caller; reuse
+ * it); GP_PACKED_SLACK bytes behind the column are readable. Neighbouring blocks are read ahead as long as
+ * they are asked for in order. Every size is checked: GP_ECORRUPT, GP_EIO otherwise.
  */
 gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
                            gp_error *err);

@@ -5,30 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_COUNTERS = GP_COL_COUNT - GP_COL_ATTR_COUNT };
-
 static const uint32_t counter_columns = (1u << GP_COL_COUNT) - (1u << GP_COL_ATTR_COUNT);
 
 struct gp_scan {
     const gp_scan_plan *plan;
     gp_codec *codec;
     gp_selector *selector;
+    gp_segpool *pool;
+    gp_day_buffers *buffers;
     gp_buf raw[GP_COL_COUNT];
-    uint64_t *counters[N_COUNTERS];
-    uint32_t *selected; /* rows that match, IPv4 part first, each part counted from 0 */
-    uint32_t *all;      /* 0, 1, 2, ...: the selection without a condition */
-    size_t cap;         /* rows that the vectors above hold */
+    gp_counter_columns counters; /* of the block at hand */
+    uint32_t *selected;          /* rows that match, IPv4 part first, each part counted from 0 */
+    uint32_t *all;               /* 0, 1, 2, ...: the selection without a condition */
+    size_t cap;                  /* rows that the vectors above hold */
     uint64_t keys[GP_AGG_BATCH * GP_KEY_MAX_WORDS];
     gp_query_stats stats;
 };
 
-gp_code gp_scan_new(gp_scan **out, const gp_scan_plan *plan, gp_error *err)
+gp_code gp_scan_new(gp_scan **out, const gp_scan_plan *plan, gp_segpool *pool, gp_error *err)
 {
     gp_scan *s = calloc(1, sizeof *s);
     if (!s)
         return gp_fail(err, GP_ENOMEM, "out of memory for a query");
     s->plan = plan;
+    s->pool = pool;
     gp_code code = gp_codec_new(&s->codec, err);
+    if (code == GP_OK)
+        code = gp_day_buffers_new(&s->buffers, err);
     if (code == GP_OK && plan->cond)
         code = gp_selector_new(&s->selector, plan->cond, err);
     if (code != GP_OK) {
@@ -45,18 +48,24 @@ void gp_scan_free(gp_scan *s)
         return;
     gp_codec_free(s->codec);
     gp_selector_free(s->selector);
+    gp_day_buffers_free(s->buffers);
     for (size_t i = 0; i < GP_COL_COUNT; i++)
         gp_buf_free(&s->raw[i]);
-    for (size_t i = 0; i < N_COUNTERS; i++)
-        free(s->counters[i]);
     free(s->selected);
     free(s->all);
     free(s);
 }
 
-const gp_query_stats *gp_scan_stats(const gp_scan *s)
+gp_query_stats gp_scan_take_stats(gp_scan *s)
 {
-    return &s->stats;
+    gp_query_stats taken = s->stats;
+    s->stats = (gp_query_stats){0};
+    return taken;
+}
+
+void gp_scan_use(gp_scan *s, gp_day *day)
+{
+    gp_day_use_buffers(day, s->buffers);
 }
 
 void gp_scan_count_day(gp_scan *s, bool damaged)
@@ -81,8 +90,6 @@ static gp_code reserve_rows(gp_scan *s, size_t n, gp_error *err)
     size_t cap = (n + n / 4 + 1023) & ~(size_t)1023;
     bool ok = grow_vector((void **)&s->selected, cap * sizeof *s->selected) &&
               grow_vector((void **)&s->all, cap * sizeof *s->all);
-    for (size_t i = 0; ok && i < N_COUNTERS; i++)
-        ok = grow_vector((void **)&s->counters[i], cap * sizeof *s->counters[i]);
     if (!ok)
         return gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu flows", n);
     for (size_t i = 0; i < cap; i++)
@@ -152,11 +159,49 @@ static gp_code select_rows(gp_scan *s, family *f, uint32_t *room, gp_error *err)
     return gp_select(s->selector, &cols, f->n, room, &f->n_rows, err);
 }
 
-static gp_code aggregate(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
+/* Into the place of the key; flows without any traffic, which leave no trace there, into the table. */
+static inline gp_code add_dense(gp_segpool *pool, uint64_t key, const gp_counters *c, gp_flow_tables *t,
+                                gp_error *err)
+{
+    if ((c->bytes_rcvd | c->bytes_sent | c->pkts_rcvd | c->pkts_sent) == 0)
+        return gp_agg_add(&t->v4, pool, &key, c, err);
+    return gp_dense_add(t->dense, pool, gp_dense_place(key), c, err);
+}
+
+static gp_code make_dense(gp_flow_tables *t, gp_error *err)
+{
+    t->dense = calloc(1, sizeof *t->dense);
+    return t->dense ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory for a query");
+}
+
+static gp_code add_dense_batch(gp_scan *s, const uint32_t *rows, size_t n, size_t first, gp_flow_tables *t,
+                               gp_error *err)
+{
+    const gp_counter_columns cols = s->counters; /* a copy that no store below can change */
+    gp_code code = t->dense ? GP_OK : make_dense(t, err);
+    for (size_t i = 0; i < n && code == GP_OK; i++)
+        gp_dense_prefetch(t->dense, gp_dense_place(s->keys[i]));
+    for (size_t i = 0; i < n && code == GP_OK; i++) {
+        const gp_counters c = gp_counters_at(&cols, first + rows[i]);
+        code = add_dense(s->pool, s->keys[i], &c, t, err);
+    }
+    return code;
+}
+
+/* The keys of a batch of rows and where they go. */
+static gp_code aggregate_batch(gp_scan *s, const gp_key_columns *cols, const family *f, size_t at, size_t n,
+                               gp_flow_tables *t, gp_error *err)
 {
     bool to_v6 = f->v6 && s->plan->split_families;
-    const gp_keyspec *spec = to_v6 ? &s->plan->key_v6 : &s->plan->key_v4;
-    gp_agg *table = to_v6 ? &t->v6 : &t->v4;
+    const uint32_t *rows = f->rows + at;
+    gp_keys_pack(to_v6 ? &s->plan->key_v6 : &s->plan->key_v4, cols, rows, n, s->keys);
+    if (s->plan->dense)
+        return add_dense_batch(s, rows, n, f->first, t, err);
+    return gp_agg_add_batch(to_v6 ? &t->v6 : &t->v4, s->pool, s->keys, rows, n, f->first, &s->counters, err);
+}
+
+static gp_code aggregate(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
+{
     const gp_key_columns keys = {
         .sip = address_column(s, GP_COL_SIP, f),
         .dip = address_column(s, GP_COL_DIP, f),
@@ -164,24 +209,53 @@ static gp_code aggregate(gp_scan *s, const family *f, uint32_t ts, gp_flow_table
         .proto = plain_column(s, GP_COL_PROTO, f, 1),
         .time = ts,
     };
-    const gp_counter_columns counters = {s->counters[0] + f->first, s->counters[1] + f->first,
-                                         s->counters[2] + f->first, s->counters[3] + f->first};
-    for (size_t at = 0; at < f->n_rows; at += GP_AGG_BATCH) {
+    gp_code code = GP_OK;
+    for (size_t at = 0; at < f->n_rows && code == GP_OK; at += GP_AGG_BATCH) {
         size_t n = f->n_rows - at < GP_AGG_BATCH ? f->n_rows - at : GP_AGG_BATCH;
-        gp_keys_pack(spec, &keys, f->rows + at, n, s->keys);
-        gp_code code = gp_agg_add_batch(table, s->keys, f->rows + at, n, &counters, err);
-        if (code != GP_OK)
-            return code;
+        code = aggregate_batch(s, &keys, f, at, n, t, err);
     }
-    return GP_OK;
+    return code;
 }
 
-static void unpack_counters(gp_scan *s)
+static gp_counters sum_rows(const gp_scan *s, const family *f)
 {
-    for (unsigned i = 0; i < N_COUNTERS; i++) {
-        const gp_buf *raw = &s->raw[GP_COL_ATTR_COUNT + i];
-        gp_bitunpack((const uint8_t *)raw->data, raw->len, s->counters[i]);
+    const gp_counter_columns *c = &s->counters;
+    gp_counters sum = {0};
+    if (f->rows == s->all)
+        return (gp_counters){
+            gp_packed_sum(&c->bytes_rcvd, f->first, f->n), gp_packed_sum(&c->bytes_sent, f->first, f->n),
+            gp_packed_sum(&c->pkts_rcvd, f->first, f->n), gp_packed_sum(&c->pkts_sent, f->first, f->n)};
+    for (size_t i = 0; i < f->n_rows; i++) {
+        const gp_counters add = gp_counters_at(c, f->first + f->rows[i]);
+        gp_counters_add(&sum, &add);
     }
+    return sum;
+}
+
+static gp_code aggregate_total(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
+{
+    const gp_key_columns keys = {.time = ts};
+    const uint32_t row = 0;
+    const gp_counters sum = sum_rows(s, f);
+    if (f->n_rows == 0)
+        return GP_OK;
+    gp_keys_pack(&s->plan->key_v4, &keys, &row, 1, s->keys);
+    return gp_agg_add(&t->v4, s->pool, s->keys, &sum, err);
+}
+
+static gp_packed_column counter_column(const gp_scan *s, gp_column col)
+{
+    return gp_packed((const uint8_t *)s->raw[col].data);
+}
+
+static void use_counters(gp_scan *s)
+{
+    s->counters = (gp_counter_columns){
+        counter_column(s, GP_COL_BYTES_RCVD),
+        counter_column(s, GP_COL_BYTES_SENT),
+        counter_column(s, GP_COL_PKTS_RCVD),
+        counter_column(s, GP_COL_PKTS_SENT),
+    };
 }
 
 /* GP_ENOMEM is the only code that ends the query; what is wrong with a block stays with the block. */
@@ -213,9 +287,9 @@ static gp_code scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp
     code = read_columns(s, day, block, rest, &have, err);
     if (code != GP_OK)
         return code;
-    unpack_counters(s);
+    use_counters(s);
     for (unsigned i = 0; i < 2 && code == GP_OK; i++)
-        code = aggregate(s, &fam[i], ts, t, err);
+        code = s->plan->totals ? aggregate_total(s, &fam[i], ts, t, err) : aggregate(s, &fam[i], ts, t, err);
     return code;
 }
 
@@ -234,13 +308,16 @@ gp_code gp_scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp_flo
     return GP_OK;
 }
 
-gp_code gp_scan_flow(const gp_scan_plan *plan, const gp_flow *flow, uint32_t ts, gp_flow_tables *t,
-                     gp_error *err)
+gp_code gp_scan_flow(const gp_scan_plan *plan, gp_segpool *pool, const gp_flow *flow, uint32_t ts,
+                     gp_flow_tables *t, gp_error *err)
 {
     if (plan->cond && !gp_cond_match(plan->cond, flow))
         return GP_OK;
     bool to_v6 = flow->sip.len == 16 && plan->split_families;
     uint64_t key[GP_KEY_MAX_WORDS];
     gp_key_pack_flow(to_v6 ? &plan->key_v6 : &plan->key_v4, flow, ts, key);
-    return gp_agg_add(to_v6 ? &t->v6 : &t->v4, key, &flow->c, err);
+    if (!plan->dense)
+        return gp_agg_add(to_v6 ? &t->v6 : &t->v4, pool, key, &flow->c, err);
+    gp_code code = t->dense ? GP_OK : make_dense(t, err);
+    return code == GP_OK ? add_dense(pool, key[0], &flow->c, t, err) : code;
 }

@@ -11,7 +11,7 @@
 #define GP_GODB_SCAN_H
 
 #include "proto/base/log.h"
-#include "sensor/godb/aggtable.h"
+#include "sensor/godb/dense.h"
 #include "sensor/godb/reader.h"
 #include "sensor/godb/select.h"
 
@@ -23,24 +23,32 @@ typedef struct gp_scan_plan {
     gp_ip_version ip_version;
     gp_keyspec key_v4, key_v6;
     bool split_families; /* addresses are part of the key */
+    bool totals;         /* nothing of a flow is part of the key: blocks are summed as a whole */
+    bool dense;          /* only port and protocol are */
     gp_log *log;
 } gp_scan_plan;
 
-/* Tables of one interface: with addresses in the key one for each family, otherwise only v4. */
+/* Tables of one interface: with addresses in the key one for each family, otherwise only v4; of those with
+ * a place in `dense` that one holds only flows without any traffic. */
 typedef struct gp_flow_tables {
     gp_agg v4, v6;
+    gp_dense *dense; /* NULL until used */
 } gp_flow_tables;
 
 typedef struct gp_scan gp_scan;
-gp_code gp_scan_new(gp_scan **out, const gp_scan_plan *plan, gp_error *err);
+/* `pool` is where the tables get their memory; it belongs to this worker and outlives the tables. */
+gp_code gp_scan_new(gp_scan **out, const gp_scan_plan *plan, gp_segpool *pool, gp_error *err);
 void gp_scan_free(gp_scan *s);
-const gp_query_stats *gp_scan_stats(const gp_scan *s);
+/* What was counted since the last call. */
+gp_query_stats gp_scan_take_stats(gp_scan *s);
+/* To be called for each day before its blocks. */
+void gp_scan_use(gp_scan *s, gp_day *day);
 void gp_scan_count_day(gp_scan *s, bool damaged);
 
 /* Adds one block under time label `ts` (used only if time is part of the key). */
 gp_code gp_scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp_flow_tables *t, gp_error *err);
 /* Adds one live flow. */
-gp_code gp_scan_flow(const gp_scan_plan *plan, const gp_flow *flow, uint32_t ts, gp_flow_tables *t,
-                     gp_error *err);
+gp_code gp_scan_flow(const gp_scan_plan *plan, gp_segpool *pool, const gp_flow *flow, uint32_t ts,
+                     gp_flow_tables *t, gp_error *err);
 
 #endif

@@ -21,14 +21,8 @@ static gp_code block_counters(gp_day *day, gp_codec *codec, size_t block, gp_buf
             code = gp_block_check_column(info, col, bytes, raw->len, err);
         if (code != GP_OK)
             return code;
-        size_t n = (size_t)(info->n_v4 + info->n_v6);
-        uint64_t *values = malloc(n * sizeof *values);
-        if (!values)
-            return gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu flows", n);
-        gp_bitunpack(bytes, raw->len, values);
-        for (size_t v = 0; v < n; v++)
-            sums[i] += values[v];
-        free(values);
+        const gp_packed_column values = gp_packed(bytes);
+        sums[i] = gp_packed_sum(&values, 0, (size_t)(info->n_v4 + info->n_v6));
     }
     const gp_counters add = {sums[0], sums[1], sums[2], sums[3]};
     gp_counters_add(c, &add);

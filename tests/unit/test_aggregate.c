@@ -1,5 +1,5 @@
 /* Keys and tables of the query engine against a naive oracle. */
-#include "sensor/godb/aggtable.h"
+#include "sensor/godb/dense.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,84 +73,104 @@ static void keys_round_trip(void **state)
     }
 }
 
-enum { N_KEYS = 5000, N_ADDS = 40000 };
+enum { N_KEYS = 50000, N_ADDS = 400000 };
 
-static void fill(gp_agg *t, const uint64_t *keys, gp_counters *sums, uint64_t seed)
+/* A key of this width whose number is k. */
+static void make_key(uint64_t *key, unsigned words, uint64_t k)
+{
+    memset(key, 0, words * sizeof *key);
+    key[0] = words > 1 ? k * 7 : 0;
+    key[words - 1] = k << 8 | 1;
+}
+
+static void fill(gp_agg *t, gp_segpool *pool, gp_counters *sums, uint64_t seed)
 {
     uint64_t rng = seed;
     uint64_t batch[GP_AGG_BATCH * GP_KEY_MAX_WORDS];
-    uint64_t counter[GP_AGG_BATCH];
+    uint8_t counter[1 + 2 * (GP_AGG_BATCH + 3) + GP_PACKED_SLACK] = {
+        2}; /* a packed column of two bytes a value */
     uint32_t rows[GP_AGG_BATCH];
+    const size_t first = 3;
     for (size_t done = 0; done < N_ADDS;) {
         size_t n = next_random(&rng) % GP_AGG_BATCH + 1;
         for (size_t i = 0; i < n; i++) {
             size_t k = next_random(&rng) % N_KEYS;
-            memcpy(batch + i * t->words, keys + k * t->words, t->words * sizeof *keys);
+            uint64_t v = next_random(&rng) % 1000;
+            make_key(batch + i * t->words, t->words, k);
             rows[i] = (uint32_t)i;
-            counter[i] = next_random(&rng) % 1000;
-            sums[k].bytes_rcvd += counter[i];
-            sums[k].bytes_sent += counter[i];
-            sums[k].pkts_rcvd += counter[i];
-            sums[k].pkts_sent += counter[i];
+            counter[1 + 2 * (first + i)] = (uint8_t)v;
+            counter[2 + 2 * (first + i)] = (uint8_t)(v >> 8);
+            const gp_counters add = {v, v, v, v};
+            gp_counters_add(&sums[k], &add);
         }
-        const gp_counter_columns c = {counter, counter, counter, counter};
-        assert_int_equal(gp_agg_add_batch(t, batch, rows, n, &c, NULL), GP_OK);
+        const gp_packed_column p = gp_packed(counter);
+        const gp_counter_columns c = {p, p, p, p};
+        assert_int_equal(gp_agg_add_batch(t, pool, batch, rows, n, first, &c, NULL), GP_OK);
         done += n;
     }
 }
 
-static void assert_sums(const gp_agg *tables, size_t n, const gp_counters *sums)
+/* Every key exactly once over all partitions, with its sum. */
+static void assert_sums(const gp_agg *t, unsigned bits, const gp_counters *sums)
 {
     size_t seen = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t at = 0;
+    uint8_t *found = calloc(N_KEYS, 1);
+    assert_non_null(found);
+    for (unsigned part = 0; part < 1u << bits; part++) {
+        gp_agg_iter it = gp_agg_entries(t, part, bits);
         const uint64_t *key;
         gp_counters c;
-        while (gp_agg_next(&tables[i], &at, &key, &c)) {
-            size_t k = (size_t)(key[tables[i].words - 1] >> 8);
+        while (gp_agg_next(&it, &key, &c)) {
+            size_t k = (size_t)(key[t->words - 1] >> 8);
+            uint64_t expected[GP_KEY_MAX_WORDS];
             assert_true(k < N_KEYS);
+            make_key(expected, t->words, k);
+            assert_memory_equal(key, expected, t->words * sizeof *key);
             assert_memory_equal(&c, &sums[k], sizeof c);
+            assert_int_equal(found[k], 0);
+            found[k] = 1;
             seen++;
         }
     }
-    size_t expected = 0;
-    for (size_t k = 0; k < N_KEYS; k++)
-        expected += sums[k].bytes_rcvd != 0;
-    assert_true(seen >= expected);
-    assert_true(seen <= N_KEYS);
+    free(found);
+    assert_int_equal(seen, gp_agg_count(t));
+    assert_true(seen > N_KEYS * 9 / 10); /* of 400,000 draws */
 }
 
 static void tables_sum_and_merge(void **state)
 {
     (void)state;
-    static const unsigned widths[] = {1, 2, 3, 5};
+    static const struct {
+        unsigned words, bits;
+    } cases[] = {{1, 0}, {1, 6}, {2, 3}, {3, 6}, {5, 1}, {5, 6}};
     const uint64_t seed[2] = {42, 4711};
-    for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
-        unsigned words = widths[w];
-        uint64_t *keys = calloc(N_KEYS * words, sizeof *keys);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned bits = cases[i].bits;
+        gp_mem_budget budget = {.limit = UINT64_MAX};
         gp_counters *sums = calloc(N_KEYS, sizeof *sums);
-        assert_non_null(keys);
+        gp_segpool *pool[2];
+        gp_agg t[3];
         assert_non_null(sums);
-        for (size_t k = 0; k < N_KEYS; k++)
-            keys[k * words + words - 1] = k << 8 | 1;
-        gp_agg t[2];
-        gp_agg merged[4];
-        for (unsigned i = 0; i < 2; i++) {
-            gp_agg_init(&t[i], words, seed, NULL);
-            fill(&t[i], keys, sums, i + 1);
+        for (unsigned k = 0; k < 3; k++)
+            gp_agg_init(&t[k], cases[i].words, seed);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(gp_segpool_new(&pool[k], &budget, NULL), GP_OK);
+            fill(&t[k], pool[k], sums, k + 1);
         }
-        for (unsigned p = 0; p < 4; p++) {
-            gp_agg_init(&merged[p], words, seed, NULL);
-            assert_int_equal(gp_agg_merge_part(&merged[p], &t[0], p, 4, NULL), GP_OK);
-            assert_int_equal(gp_agg_merge_part(&merged[p], &t[1], p, 4, NULL), GP_OK);
-            assert_true(merged[p].n > N_KEYS / 8);
-        }
-        assert_sums(merged, 4, sums);
-        for (unsigned p = 0; p < 4; p++)
-            gp_agg_free(&merged[p]);
-        gp_agg_free(&t[0]);
-        gp_agg_free(&t[1]);
-        free(keys);
+        /* t[2] stays empty: merging into and from an empty table works, too. */
+        gp_agg *base = i % 2 ? &t[2] : &t[0];
+        size_t entries = gp_agg_count(&t[0]) + gp_agg_count(&t[1]);
+        assert_int_equal(gp_agg_prepare(base, pool[0], entries, bits, NULL), GP_OK);
+        for (unsigned part = 0; part < 1u << bits; part++)
+            for (unsigned k = 0; k < 3; k++)
+                if (&t[k] != base)
+                    assert_int_equal(gp_agg_absorb(base, pool[1], &t[k], part, bits, NULL), GP_OK);
+        assert_sums(base, bits, sums);
+        for (unsigned k = 0; k < 3; k++)
+            gp_agg_free(&t[k]);
+        gp_segpool_free(pool[0]);
+        gp_segpool_free(pool[1]);
+        assert_int_equal(budget.used, 0);
         free(sums);
     }
 }
@@ -160,23 +180,87 @@ static void budget_is_kept(void **state)
     (void)state;
     const uint64_t seed[2] = {1, 2};
     gp_mem_budget budget = {.limit = 1 << 20, .pct = 7};
+    gp_segpool *pool = NULL;
     gp_agg t;
-    gp_agg_init(&t, 1, seed, &budget);
+    assert_int_equal(gp_segpool_new(&pool, &budget, NULL), GP_OK);
+    gp_agg_init(&t, 1, seed);
     gp_error err = GP_ERROR_INIT;
     gp_code code = GP_OK;
     const gp_counters one = {1, 1, 1, 1};
     uint64_t added = 0;
     while (code == GP_OK && added < 1000000) {
         uint64_t key = added << 8 | 1;
-        code = gp_agg_add(&t, &key, &one, &err);
+        code = gp_agg_add(&t, pool, &key, &one, &err);
         added += code == GP_OK;
     }
     assert_int_equal(code, GP_ENOMEM);
     assert_non_null(strstr(err.msg, "more than 7% of this host's memory"));
-    assert_true(budget.used <= budget.limit);
-    assert_int_equal(t.n, added);
+    assert_int_equal(budget.used, budget.limit); /* all of it was usable */
+    assert_true(added > (1 << 20) / 40 / 3);
     gp_agg_free(&t);
+    gp_segpool_free(pool);
     assert_int_equal(budget.used, 0);
+}
+
+/* What one table gives back the next one gets, zeroed, and no more memory is taken for it. */
+static void segments_are_reused(void **state)
+{
+    (void)state;
+    gp_mem_budget budget = {.limit = UINT64_MAX};
+    gp_segpool *pool = NULL;
+    void *s[20];
+    assert_int_equal(gp_segpool_new(&pool, &budget, NULL), GP_OK);
+    uint64_t used = 0;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 20; i++) {
+            assert_int_equal(gp_segpool_get(pool, &s[i], NULL), GP_OK);
+            const uint8_t *bytes = s[i];
+            for (size_t b = 0; b < GP_SEGMENT_SIZE; b += 97)
+                assert_int_equal(bytes[b], 0);
+            memset(s[i], 0xa5, GP_SEGMENT_SIZE);
+        }
+        used = used ? used : budget.used;
+        assert_int_equal(budget.used, used);
+        for (unsigned i = 0; i < 20; i++)
+            gp_segpool_put(pool, s[i]);
+    }
+    gp_segpool_free(pool);
+    assert_int_equal(budget.used, 0);
+}
+
+static void dense_tables_have_a_place_for_all(void **state)
+{
+    (void)state;
+    gp_mem_budget budget = {.limit = UINT64_MAX};
+    gp_segpool *pool = NULL;
+    gp_dense *a = calloc(1, sizeof *a);
+    gp_dense *b = calloc(1, sizeof *b);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_int_equal(gp_segpool_new(&pool, &budget, NULL), GP_OK);
+    static const uint64_t keys[] = {1, 1 | 255 << 8, UINT64_C(65535) << 16 | 1,
+                                    UINT64_C(65535) << 16 | 255 << 8 | 1, 443 << 16 | 6 << 8 | 1};
+    enum { N = sizeof keys / sizeof keys[0] };
+    for (unsigned i = 0; i < N; i++) {
+        const gp_counters c = {0, 0, 0, i + 1};
+        assert_int_equal(gp_dense_key(gp_dense_place(keys[i])), keys[i]);
+        assert_int_equal(gp_dense_add(a, pool, gp_dense_place(keys[i]), &c, NULL), GP_OK);
+        assert_int_equal(gp_dense_add(b, pool, gp_dense_place(keys[N - 1 - i]), &c, NULL), GP_OK);
+    }
+    assert_int_equal(gp_dense_merge(a, pool, b, NULL), GP_OK);
+    unsigned seen = 0;
+    const gp_counters *c;
+    for (uint32_t place = 0; (c = gp_dense_next(a, &place));) {
+        assert_ptr_equal(c, gp_dense_at(a, place - 1));
+        assert_int_equal(c->pkts_sent, N + 1);
+        assert_int_equal(c->bytes_rcvd, 0);
+        seen++;
+    }
+    assert_int_equal(seen, N);
+    assert_null(gp_dense_at(a, 4711));
+    gp_segpool_free(pool);
+    free(a);
+    free(b);
 }
 
 int main(void)
@@ -185,6 +269,8 @@ int main(void)
         cmocka_unit_test(keys_round_trip),
         cmocka_unit_test(tables_sum_and_merge),
         cmocka_unit_test(budget_is_kept),
+        cmocka_unit_test(segments_are_reused),
+        cmocka_unit_test(dense_tables_have_a_place_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,37 @@
+/*
+ * segpool.h - memory of a query's tables, in segments of one size.
+ *
+ * Tables grow by segments and give them back one by one while they are merged, so what one table frees
+ * the next one uses, and nothing is copied to grow. Segments are cut from regions that double in size;
+ * regions of 2 MiB and more ask for huge pages (madvise(2), MADV_HUGEPAGE): a table of many flows is
+ * touched at random, and with small pages faults and TLB misses cost more than the work itself.
+ *
+ * All pools of a query draw on one gp_mem_budget, region by region. Thread-safety: a pool belongs to one
+ * thread, the budget is shared. A segment may be returned to another pool of the same query; the memory
+ * stays valid until the pool that it came from is freed.
+ */
+#ifndef GP_GODB_SEGPOOL_H
+#define GP_GODB_SEGPOOL_H
+
+#include "proto/base/error.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { GP_SEGMENT_SIZE = 1 << 16 }; /* bytes; segments are aligned to 64 bytes at least */
+
+typedef struct gp_mem_budget {
+    atomic_uint_fast64_t used;
+    uint64_t limit; /* bytes */
+    unsigned pct;   /* for the message */
+} gp_mem_budget;
+
+typedef struct gp_segpool gp_segpool;
+gp_code gp_segpool_new(gp_segpool **out, gp_mem_budget *budget, gp_error *err);
+void gp_segpool_free(gp_segpool *p);
+
+/* *out gets GP_SEGMENT_SIZE zero bytes. GP_ENOMEM when the budget is spent; the message says what to do. */
+gp_code gp_segpool_get(gp_segpool *p, void **out, gp_error *err);
+void gp_segpool_put(gp_segpool *p, void *segment);
+
+#endif
