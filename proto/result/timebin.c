@@ -28,8 +28,10 @@ gp_code gp_result_bin_time(gp_result *r, int64_t bin, gp_error *err)
         else
             r->rows[kept++] = r->rows[i];
     }
-    r->n_rows = kept;
+    /* Rows that were cut before are hits, too. */
+    size_t gone = r->n_rows - kept;
+    r->hits_total = r->hits_total > gone + kept ? r->hits_total - gone : kept;
+    r->n_rows = r->hits_displayed = kept;
     gp_result_sort(r, GP_SORT_TIME, GP_DIR_SUM, true, 0);
-    r->hits_total = r->hits_displayed = kept;
     return GP_OK;
 }
