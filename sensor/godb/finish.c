@@ -243,10 +243,11 @@ static gp_code collect(finish_run *f, unsigned n, gp_result *out, gp_error *err)
 gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const char *hostid, gp_error *err)
 {
     const gp_stmt *s = q->stmt;
+    const unsigned n = q->n_workers;
     finish_run f = {0};
     gp_result parts[GP_MAX_WORKERS];
     bool by_value = s->sort_by != GP_SORT_TIME;
-    for (unsigned w = 0; w < q->n_workers; w++) {
+    for (unsigned w = 0; w < n; w++) {
         gp_result_init(&parts[w]);
         f.emitters[w] = (emitter){.stmt = s, .out = w ? &parts[w] : out, .host = host, .hostid = hostid};
         f.emitters[w].limit = by_value && s->num_results < SIZE_MAX / 4 ? s->num_results : 0;
@@ -259,10 +260,10 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
     if (code == GP_OK && q->code != GP_OK)
         code = gp_fail(err, q->code, "%s", q->error.msg);
     if (code == GP_OK)
-        code = collect(&f, q->n_workers, out, err);
+        code = collect(&f, n, out, err);
     if (code == GP_OK)
         gp_result_sort(out, s->sort_by, s->direction, s->sort_ascending, s->num_results);
-    for (unsigned w = 0; w < q->n_workers; w++)
+    for (unsigned w = 0; w < n; w++)
         gp_result_free(&parts[w]);
     free(f.tables);
     return code;

@@ -79,6 +79,8 @@ static gp_code plan_ifaces(query_run *q, gp_error *err)
 
 static gp_code alloc_tables(const query_run *q, iface_run *i, gp_error *err)
 {
+    if (q->n_workers == 0)
+        return gp_fail(err, GP_EINTERNAL, "a query without workers");
     i->tables = calloc(q->n_workers, sizeof *i->tables);
     if (!i->tables)
         return gp_fail(err, GP_ENOMEM, "out of memory for a query");
