@@ -174,6 +174,14 @@ static void start_clock(fleet_query *q)
     q->next_keepalive = q->stmt->keepalive_ns;
 }
 
+/* v4 calls this a failure of the server (500). */
+static gp_code no_hosts(gp_problem *problem, gp_error *err)
+{
+    gp_problem_set(problem, 422, "query preparation failed");
+    gp_problem_add(problem, "body.query_hosts", NULL, "query for target hosts is empty");
+    return gp_fail(err, GP_EINVAL, "query for target hosts is empty");
+}
+
 gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                       gp_result *out, gp_problem *problem, gp_error *err)
 {
@@ -181,8 +189,7 @@ gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, co
     char **hosts = NULL;
     size_t n = 0;
     if (!args->query_hosts || !*args->query_hosts)
-        return gp_fail(err, GP_EINVAL, "couldn't prepare query: query for target hosts is empty");
-    (void)problem;
+        return no_hosts(problem, err);
     start_clock(&q);
     gp_result_init(&q.failed);
     gp_code rc = resolve_hosts(q.runner, args, &hosts, &n, err);
