@@ -1,9 +1,9 @@
 /*
  * fanout.h - one query to many hosts at a time.
  *
- * All hosts of a query are driven by one thread through one libcurl multi handle, so a thousand open requests
- * cost a thousand sockets and no thread. A gp_fanout keeps the multi handles of finished queries, and
- * with them their open connections, for the next ones.
+ * All hosts of a query are driven by one thread through one loop (exchange.h), so a thousand open requests
+ * cost a thousand sockets and no thread. A gp_fanout keeps the loops of finished queries, and with them their
+ * open connections, for the next ones. How a host is reached follows from its address.
  *
  * Thread-safety: any number of queries at a time on one gp_fanout. Callbacks come from the calling thread.
  */

@@ -71,9 +71,8 @@ gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *er
     c->canceled = cfg->canceled;
     c->cancel_ctx = cfg->cancel_ctx;
     c->curl = curl_easy_init();
-    c->multi = curl_multi_init();
     /* An empty "Expect:" keeps curl from waiting for "100 Continue" before it sends larger bodies. */
-    if (!c->addr || !c->curl || !c->multi || !add_header(c, "Content-Type: application/json") ||
+    if (!c->addr || !c->curl || !add_header(c, "Content-Type: application/json") ||
         !add_header(c, "Accept: application/json, text/event-stream") || !add_header(c, "Expect:") ||
         !set_options(c, cfg)) {
         gp_client_free(c);
@@ -88,7 +87,8 @@ void gp_client_free(gp_client *c)
     if (!c)
         return;
     curl_easy_cleanup(c->curl);
-    curl_multi_cleanup(c->multi);
+    if (c->multi)
+        curl_multi_cleanup(c->multi);
     curl_slist_free_all(c->headers);
     free(c->addr);
     free(c->url);
@@ -274,6 +274,8 @@ gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
 {
     CURLcode outcome = CURLE_OK;
     gp_code rc = gp_client_begin(c, call, err);
+    if (rc == GP_OK && !c->multi && !(c->multi = curl_multi_init()))
+        rc = gp_fail(err, GP_ENOMEM, "cannot set up a client for %s", c->addr);
     if (rc == GP_OK && curl_multi_add_handle(c->multi, c->curl) != CURLM_OK)
         rc = gp_fail(err, GP_EINTERNAL, "cannot start a request to %s", c->addr);
     if (rc != GP_OK)

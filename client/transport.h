@@ -12,7 +12,8 @@
 
 struct gp_client {
     CURL *curl;
-    CURLM *multi; /* keeps the connection, and lets us wait without losing sight of `canceled` */
+    CURLM *multi; /* of its own calls, NULL before the first: keeps the connection, and lets us wait without
+                     losing sight of `canceled` */
     struct curl_slist *headers;
     char *addr; /* as the caller wrote it, for messages */
     char *url;

@@ -1,0 +1,51 @@
+/*
+ * exchange.h - asking one host one query, whatever the way. The seam between who asks (fanout.c: which hosts,
+ * when, how often) and how a host is reached: HTTP here, other transports beside it, by the address.
+ *
+ * One thread drives any number of exchanges through one gp_loop:
+ *
+ *   gp_exchange_begin(loop, &cfg, &x, err);               as often as you like
+ *   gp_loop_wait(loop, ms, &x, err);                      x: one that has its outcome
+ *   gp_exchange_result(x, &result, err);                  the answer, or why there is none
+ *   gp_exchange_end(x);
+ *
+ * Internal to libgpclient. A loop belongs to one thread at a time; it keeps connections open for its next
+ * exchanges.
+ */
+#ifndef GP_CLIENT_EXCHANGE_H
+#define GP_CLIENT_EXCHANGE_H
+
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+#include "proto/result/result.h"
+
+typedef struct gp_loop gp_loop;
+typedef struct gp_exchange gp_exchange;
+
+gp_code gp_loop_new(gp_loop **out, gp_error *err);
+void gp_loop_free(gp_loop *l); /* no exchange may be left */
+
+typedef struct gp_exchange_config {
+    const char *addr;    /* must outlive the exchange */
+    const gp_buf *args;  /* arguments of the query as JSON; must outlive the exchange */
+    int64_t timeout_ns;  /* 0: none */
+    size_t max_response; /* bytes; 0: no limit */
+    uint64_t max_rows;   /* 0: no limit */
+    void *owner;         /* the caller's, see gp_exchange_owner */
+} gp_exchange_config;
+
+/* GP_EINVAL: the address is none. Whether the host can be reached shows later, as its outcome. */
+gp_code gp_exchange_begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **out, gp_error *err);
+void *gp_exchange_owner(const gp_exchange *x);
+
+/* Waits, at most max_ms, until an exchange has its outcome; *done is NULL if none has. Each comes once. */
+gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err);
+
+/* Of an exchange that gp_loop_wait gave: GP_OK with the answer (the caller's to free), or why there is none:
+ * GP_ETIMEOUT, GP_ENET, GP_ECORRUPT, GP_ELIMIT, or what the host said. Call it once. */
+gp_code gp_exchange_result(gp_exchange *x, gp_result *out, gp_error *err);
+
+/* Frees. An exchange without an outcome is withdrawn, and its host told. NULL is fine. */
+void gp_exchange_end(gp_exchange *x);
+
+#endif

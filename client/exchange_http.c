@@ -1,0 +1,77 @@
+/* A query by HTTP: POST /_query. */
+#include "client/exchange_kind.h"
+#include "client/transport.h"
+
+#include <stdlib.h>
+
+typedef struct http_exchange {
+    gp_exchange x;
+    gp_client *client;
+    gp_call call;
+    uint64_t max_rows;
+    bool running;
+    CURLcode outcome;
+} http_exchange;
+
+static void stop_transfer(http_exchange *h)
+{
+    if (h->running)
+        gp_loop_remove_transfer(h->x.loop, h->client->curl);
+    h->running = false;
+}
+
+/* Closing the connection is how an HTTP server learns that nobody waits any more. */
+static void end(gp_exchange *x)
+{
+    http_exchange *h = (http_exchange *)x;
+    stop_transfer(h);
+    gp_buf_free(&h->call.answer);
+    gp_client_free(h->client);
+    free(h);
+}
+
+static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **out, gp_error *err)
+{
+    http_exchange *h = calloc(1, sizeof *h);
+    if (!h)
+        return gp_fail(err, GP_ENOMEM, "out of memory for asking %s", cfg->addr);
+    h->x = (gp_exchange){.kind = &gp_exchange_http, .loop = l, .owner = cfg->owner};
+    h->max_rows = cfg->max_rows;
+    const gp_client_config client = {
+        .addr = cfg->addr, .timeout_ns = cfg->timeout_ns, .max_response = cfg->max_response};
+    gp_code rc = gp_client_new(&h->client, &client, err);
+    h->call = (gp_call){.method = "POST", .path = "/_query", .body = cfg->args};
+    if (rc == GP_OK)
+        rc = gp_client_begin(h->client, &h->call, err);
+    if (rc == GP_OK) {
+        rc = gp_loop_add_transfer(l, h->client->curl, &h->x, err);
+        h->running = rc == GP_OK;
+    }
+    if (rc != GP_OK) {
+        end(&h->x);
+        return rc;
+    }
+    *out = &h->x;
+    return GP_OK;
+}
+
+static void on_transfer(gp_exchange *x, CURLcode outcome)
+{
+    http_exchange *h = (http_exchange *)x;
+    h->outcome = outcome;
+    gp_loop_done(x);
+}
+
+static gp_code result(gp_exchange *x, gp_result *out, gp_error *err)
+{
+    http_exchange *h = (http_exchange *)x;
+    gp_buf *a = &h->call.answer;
+    gp_code rc = gp_client_finish(h->client, &h->call, h->outcome, err);
+    stop_transfer(h); /* gives the connection to the next exchange */
+    if (rc == GP_OK)
+        rc = gp_client_parse_result(a->data ? a->data : "", a->len, h->max_rows, out, err);
+    gp_buf_free(a);
+    return rc;
+}
+
+const gp_exchange_kind gp_exchange_http = {begin, on_transfer, result, end};
