@@ -24,6 +24,7 @@ typedef enum request_kind {
     REQUEST_ROTATE,
     REQUEST_STATUS,
     REQUEST_LIVE,
+    REQUEST_TAKE,
     REQUEST_STOP
 } request_kind;
 
@@ -42,6 +43,9 @@ struct gp_capture {
 
     /* The request in hand: filled in by the caller, answered by the thread. */
     atomic_int request;
+    gp_flowtable_walk *asked_walk;
+    gp_session *asked_sessions;
+    size_t asked_max;
     int wake_fd;
     pthread_mutex_t lock;
     pthread_cond_t answered;
@@ -175,6 +179,8 @@ static void answer(gp_capture *c, request_kind kind)
     else if (kind == REQUEST_LIVE)
         c->answer_code =
             gp_flowtable_export(c->current->table, &c->answer_flows, &c->answer_n, &c->answer_error);
+    else if (kind == REQUEST_TAKE)
+        c->answer_n = gp_flowtable_take(c->current->table, c->asked_walk, c->asked_sessions, c->asked_max);
 }
 
 static void drain_wakeups(gp_capture *c)
@@ -283,8 +289,8 @@ static void stamp_start(gp_capture *c)
     c->stats.started_nsec = (int32_t)now.tv_nsec;
 }
 
-gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig *cfg, gp_log *log,
-                         gp_error *err)
+gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig *cfg, gp_flowtable *resumed,
+                         gp_log *log, gp_error *err)
 {
     if (strlen(iface) >= IFACE_NAME_MAX)
         return gp_fail(err, GP_ENOTFOUND, "no such interface: '%s' (names have at most %d characters)", iface,
@@ -308,8 +314,14 @@ gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig
         code = GP_ENOMEM;
     if (code == GP_OK) {
         c->joined = c->ended = false;
+        gp_flowtable *empty = c->current->table;
+        if (resumed)
+            c->current->table = resumed;
         int rc = pthread_create(&c->thread, NULL, capture_main, c);
+        if (rc == 0 && resumed)
+            gp_flowtable_free(empty);
         if (rc != 0) {
+            c->current->table = empty;
             c->joined = c->ended = true;
             code = gp_fail_errno(err, rc, "cannot start a capture thread for '%s'", iface);
         }
@@ -385,5 +397,16 @@ gp_code gp_capture_live(gp_capture *c, gp_flow **out, size_t *n, gp_error *err)
         *out = c->answer_flows;
         *n = c->answer_n;
     }
+    return code;
+}
+
+gp_code gp_capture_take(gp_capture *c, gp_flowtable_walk *w, gp_session *out, size_t max, size_t *n,
+                        gp_error *err)
+{
+    c->asked_walk = w;
+    c->asked_sessions = out;
+    c->asked_max = max;
+    gp_code code = ask(c, REQUEST_TAKE, err);
+    *n = code == GP_OK ? c->answer_n : 0;
     return code;
 }

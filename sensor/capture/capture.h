@@ -24,9 +24,10 @@ void gp_table_unref(gp_table_ref *r); /* NULL is allowed; any thread */
 
 typedef struct gp_capture gp_capture;
 
-/* Opens the ring (libpcap where the kernel has none) and starts the thread. */
-gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig *cfg, gp_log *log,
-                         gp_error *err);
+/* Opens the ring (libpcap where the kernel has none) and starts the thread. The interval begins with the
+ * flows of `resumed` (taken over unless this fails; NULL: none). */
+gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig *cfg, gp_flowtable *resumed,
+                         gp_log *log, gp_error *err);
 /* Stops the thread. The flows of the running interval are still there for a last gp_capture_rotate. */
 void gp_capture_stop(gp_capture *c);
 void gp_capture_free(gp_capture *c); /* after gp_capture_stop */
@@ -42,5 +43,9 @@ gp_code gp_capture_status(gp_capture *c, gp_capture_stats *stats, gp_error *err)
 /* A copy of the running interval's flows, as gp_flowtable_export has it (malloc'ed; gp_flows_merge is yours).
  */
 gp_code gp_capture_live(gp_capture *c, gp_flow **out, size_t *n, gp_error *err);
+/* The next step of a walk over the running interval's sessions, see gp_flowtable_take: *n of them to out. The
+ * packet path waits for no more than that. A walk ends at a rotation. */
+gp_code gp_capture_take(gp_capture *c, gp_flowtable_walk *w, gp_session *out, size_t max, size_t *n,
+                        gp_error *err);
 
 #endif

@@ -9,7 +9,10 @@
 enum { V4_WORDS = 2, V6_WORDS = 5, COUNTER_WORDS = 4, MAX_WORDS = V6_WORDS, FIRST_CAPACITY = 256 };
 
 /* Low byte of the last key word. */
-enum { OCCUPIED = 1, SWAPPED = 2, MOVED = 4, FLAGS = SWAPPED | MOVED };
+enum { OCCUPIED = 1, SWAPPED = 2, MOVED = 4, CHANGED = 8, FLAGS = SWAPPED | MOVED | CHANGED };
+
+/* Slots that one step of a walk looks at: well below a millisecond. */
+enum { WALK_SLOTS = 16384 };
 
 /* Old slots that each new flow moves: twice as many as needed to be through before the next growth. */
 enum { MOVES_PER_FLOW = 4 };
@@ -28,6 +31,7 @@ typedef struct half {
     array now, old;
     size_t moved; /* slots of old before this one are done */
     size_t n;
+    unsigned grown; /* how often */
 } half;
 
 struct gp_flowtable {
@@ -209,6 +213,7 @@ static bool grow(const gp_flowtable *t, half *h, unsigned words)
     h->old = h->now;
     h->now = bigger;
     h->moved = 0;
+    h->grown++;
     return true;
 }
 
@@ -265,6 +270,7 @@ static inline __attribute__((always_inline)) bool add(gp_flowtable *t, const gp_
     uint64_t *slot = find(&h->now, hash, k->w, words);
     if (!slot[words - 1])
         occupy(t, previous, h, slot, hash, k, &p->packet, words);
+    slot[words - 1] |= CHANGED; /* in a cache line that is written anyway */
     slot[words + p->outgoing] += p->len;
     slot[words + 2 + p->outgoing]++;
     return true;
@@ -451,6 +457,92 @@ gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_
     *n += export_half(&t->v6, V6_WORDS, flows + *n);
     *out = flows;
     return GP_OK;
+}
+
+/* ---- sessions: what the journal takes and gives back -----------------------------------------------------
+ */
+
+static gp_session session_of(const uint64_t *slot, unsigned words)
+{
+    uint64_t last = slot[words - 1];
+    gp_flow f = flow_of(slot, words);
+    return (gp_session){
+        .sip = f.sip,
+        .dip = f.dip,
+        .sport = last & SWAPPED ? (uint16_t)(last >> 32) : (uint16_t)(last >> 48),
+        .dport = f.dport,
+        .proto = f.proto,
+        .c = f.c,
+    };
+}
+
+/* The stages of a walk: old and new array of IPv4, then of IPv6. The old one comes first: what moves to the
+ * new one meanwhile is then still met there. */
+static bool is_old_stage(unsigned stage)
+{
+    return stage % 2 == 0;
+}
+
+/* Puts the walk where the next slot to look at is; NULL at the end. */
+static uint64_t *walk_on(const gp_flowtable *t, gp_flowtable_walk *w, unsigned *words)
+{
+    while (w->stage < GP_WALK_END) {
+        const half *h = w->stage < 2 ? &t->v4 : &t->v6;
+        *words = w->stage < 2 ? V4_WORDS : V6_WORDS;
+        if (w->grown != h->grown) /* everything is elsewhere now */
+            *w = (gp_flowtable_walk){.stage = w->stage & ~1u, .grown = h->grown, .all = w->all};
+        const array *a = is_old_stage(w->stage) ? &h->old : &h->now;
+        if (is_old_stage(w->stage) && w->at < h->moved)
+            w->at = h->moved;
+        if (a->slots && w->at <= a->mask)
+            return slot_at(a, w->at++, *words);
+        w->stage++;
+        w->at = 0;
+    }
+    return NULL;
+}
+
+size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t looked = 0; looked < WALK_SLOTS && n < max; looked++) {
+        unsigned words;
+        uint64_t *slot = walk_on(t, w, &words);
+        if (!slot)
+            break;
+        if (!is_waiting(slot, words) || !(w->all || slot[words - 1] & CHANGED))
+            continue;
+        slot[words - 1] &= ~(uint64_t)CHANGED;
+        out[n++] = session_of(slot, words);
+    }
+    return n;
+}
+
+bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
+{
+    const gp_packet p = {.sip = s->sip.bytes,
+                         .dip = s->dip.bytes,
+                         .sport = s->sport,
+                         .dport = s->dport,
+                         .proto = s->proto,
+                         .v6 = s->sip.len == 16};
+    unsigned words = p.v6 ? V6_WORDS : V4_WORDS;
+    half *h = p.v6 ? &t->v6 : &t->v4;
+    key k = p.v6 ? key_v6(&p) : key_v4(&p);
+    uint64_t hash = hash_key(t->seed, k.w, words);
+    if (is_full(h) && !grow(t, h, words))
+        return false;
+    uint64_t *slot = find(&h->now, hash, k.w, words);
+    if (!slot[words - 1]) {
+        occupy(t, NULL, h, slot, hash, &k, &p, words);
+        slot[words - 1] &= ~(uint64_t)SWAPPED;
+        slot[words - 1] |= k.backwards ? SWAPPED : 0;
+    }
+    const uint64_t counts[COUNTER_WORDS] = {s->c.bytes_rcvd, s->c.bytes_sent, s->c.pkts_rcvd, s->c.pkts_sent};
+    for (unsigned i = 0; i < COUNTER_WORDS; i++)
+        slot[words + i] = add_up ? slot[words + i] + counts[i] : counts[i];
+    slot[words - 1] |= CHANGED;
+    return true;
 }
 
 static int compare_keys(const void *a, const void *b)

@@ -50,4 +50,27 @@ gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_
  * are added up. Sorted by key, IPv4 first. Returns how many remain. */
 size_t gp_flows_merge(gp_flow *flows, size_t n);
 
+/* A conversation with everything that tells it from others, as it is now. It runs from sip to dip. */
+typedef struct gp_session {
+    gp_addr sip, dip; /* of one family */
+    uint16_t sport, dport;
+    uint8_t proto;
+    gp_counters c;
+} gp_session;
+
+/* How far a walk over the sessions of a table has come. Begin with {0}, or with all = true to be shown not
+ * only those that have changed since they were last taken. At GP_WALK_END all have been seen. */
+typedef struct gp_flowtable_walk {
+    bool all;
+    unsigned stage, grown;
+    size_t at;
+} gp_flowtable_walk;
+enum { GP_WALK_END = 4 };
+
+/* Takes some sessions (max at most, in well below a millisecond; often none) and marks them as unchanged.
+ * Packets may be added between two calls; a session that changes meanwhile may be met twice, never missed. */
+size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
+/* Sets the counters of a session, or adds to them. False: no memory. The session counts as changed. */
+bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up);
+
 #endif

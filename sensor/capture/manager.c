@@ -181,7 +181,7 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
 static bool start_slot(gp_capture_manager *m, slot *s)
 {
     gp_error err = GP_ERROR_INIT;
-    if (gp_capture_start(&s->capture, s->iface, &s->cfg, m->log, &err) != GP_OK) {
+    if (gp_capture_start(&s->capture, s->iface, &s->cfg, NULL, m->log, &err) != GP_OK) {
         s->capture = NULL;
         set_failure(m, s, err.msg);
         return false;

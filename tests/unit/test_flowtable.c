@@ -235,11 +235,122 @@ static void nothing_is_lost_while_a_table_grows(void **state)
     gp_flowtable_free(t);
 }
 
+/* ---- sessions: another table is kept equal by what changed ------------------------------------------------
+ */
+
+/* One step of a walk; a new one begins where one has ended. */
+static void follow(gp_flowtable *t, gp_flowtable_walk *w, gp_flowtable *mirror, size_t max)
+{
+    gp_session taken[64];
+    size_t n = gp_flowtable_take(t, w, taken, max);
+    assert_true(n <= max);
+    for (size_t i = 0; i < n; i++)
+        assert_true(gp_flowtable_put(mirror, &taken[i], false));
+}
+
+static void follow_to_the_end(gp_flowtable *t, bool all, gp_flowtable *mirror)
+{
+    gp_flowtable_walk w = {.all = all};
+    while (w.stage < GP_WALK_END)
+        follow(t, &w, mirror, 64);
+}
+
+static void check_same(const gp_flowtable *a, const gp_flowtable *b)
+{
+    gp_flow *x = NULL;
+    gp_flow *y = NULL;
+    size_t n = 0;
+    size_t m = 0;
+    assert_int_equal(gp_flowtable_export(a, &x, &n, NULL), GP_OK);
+    assert_int_equal(gp_flowtable_export(b, &y, &m, NULL), GP_OK);
+    assert_int_equal(n, m);
+    n = gp_flows_merge(x, n);
+    assert_int_equal(n, gp_flows_merge(y, m));
+    assert_memory_equal(x, y, n * sizeof *x);
+    free(x);
+    free(y);
+}
+
+static void add_random(gp_flowtable *t, uint32_t *seed, uint32_t ports)
+{
+    enum { BATCH = 50 };
+    uint8_t bytes[BATCH][32];
+    gp_counted batch[BATCH];
+    for (unsigned k = 0; k < BATCH; k++)
+        batch[k] = random_packet(seed, bytes[k], ports);
+    assert_int_equal(gp_flowtable_add(t, NULL, batch, BATCH), BATCH);
+}
+
+static void what_changed_can_be_followed(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 400 };
+    uint32_t seed = 99;
+    gp_flowtable *t = NULL;
+    gp_flowtable *mirror = NULL;
+    gp_flowtable *from_scratch = NULL;
+    assert_int_equal(gp_flowtable_new(&t, NULL, NULL), GP_OK);
+    assert_int_equal(gp_flowtable_new(&mirror, NULL, NULL), GP_OK);
+    for (unsigned start = 0; start < ROUNDS; start += 40) {
+        gp_flowtable_walk w = {0};
+        for (unsigned i = 0; i < 40 || w.stage < GP_WALK_END; i++) {
+            add_random(t, &seed, 10 + start + i);
+            follow(t, &w, mirror, 1 + next_random(&seed, 63));
+        }
+        follow_to_the_end(t, false, mirror);
+        check_same(t, mirror);
+        gp_session none;
+        gp_flowtable_walk idle = {0};
+        while (idle.stage < GP_WALK_END)
+            assert_int_equal(gp_flowtable_take(t, &idle, &none, 1), 0);
+        /* Whoever begins now with all of them misses nothing either, whatever moves meanwhile. */
+        assert_int_equal(gp_flowtable_new(&from_scratch, NULL, NULL), GP_OK);
+        for (w = (gp_flowtable_walk){.all = true}; w.stage < GP_WALK_END;) {
+            add_random(t, &seed, 50 + start);
+            follow(t, &w, from_scratch, 64);
+        }
+        follow_to_the_end(t, false, from_scratch);
+        check_same(t, from_scratch);
+        gp_flowtable_free(mirror);
+        mirror = from_scratch;
+    }
+    gp_flowtable_free(mirror);
+    gp_flowtable_free(t);
+}
+
+static void sessions_are_set_or_added(void **state)
+{
+    (void)state;
+    gp_flowtable *t = NULL;
+    gp_session s = {.sport = 40000, .dport = 22, .proto = TCP, .c = {10, 20, 1, 2}};
+    gp_session got;
+    assert_true(gp_addr_parse("10.0.0.9", 8, &s.sip));
+    assert_true(gp_addr_parse("10.0.0.1", 8, &s.dip));
+    assert_int_equal(gp_flowtable_new(&t, NULL, NULL), GP_OK);
+    assert_true(gp_flowtable_put(t, &s, false));
+    assert_true(gp_flowtable_put(t, &s, false));
+    gp_flowtable_walk w = {0};
+    size_t n = 0;
+    while (w.stage < GP_WALK_END)
+        n += gp_flowtable_take(t, &w, &got, 1);
+    assert_int_equal(n, 1);
+    assert_int_equal(got.sport, 40000);
+    assert_int_equal(got.dport, 22);
+    assert_memory_equal(&got.sip, &s.sip, sizeof s.sip);
+    assert_memory_equal(&got.c, &s.c, sizeof s.c);
+    assert_true(gp_flowtable_put(t, &s, true));
+    assert_int_equal(gp_flowtable_totals(t).bytes_sent, 40);
+    assert_int_equal(gp_flowtable_flows(t), 1);
+    gp_flowtable_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_agrees_with_the_naive_model),
         cmocka_unit_test(nothing_is_lost_while_a_table_grows),
+        cmocka_unit_test(what_changed_can_be_followed),
+        cmocka_unit_test(sessions_are_set_or_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -334,7 +334,7 @@ static void rotation_loses_and_doubles_nothing(void **state)
     unsigned rotations = 0;
     gp_capconfig_default(&cfg);
     gp_netns_add_pair("va", "vb");
-    assert_int_equal(gp_capture_start(&c, "vb", &cfg, NULL, NULL), GP_OK);
+    assert_int_equal(gp_capture_start(&c, "vb", &cfg, NULL, NULL, NULL), GP_OK);
     assert_int_equal(pthread_create(&sender, NULL, send_many, NULL), 0);
     for (double deadline = seconds() + 30; sum.pkts_rcvd < SENT && seconds() < deadline; rotations++) {
         gp_flow *flows = NULL;
@@ -380,7 +380,7 @@ static void an_idle_capture_sleeps(void **state)
     gp_capture_stats stats;
     gp_capconfig_default(&cfg);
     gp_netns_add_pair("va", "vb");
-    assert_int_equal(gp_capture_start(&c, "vb", &cfg, NULL, NULL), GP_OK);
+    assert_int_equal(gp_capture_start(&c, "vb", &cfg, NULL, NULL, NULL), GP_OK);
     for (unsigned i = 0; i < 300; i++)
         assert_int_equal(gp_capture_status(c, &stats, NULL), GP_OK);
     double before = thread_seconds();
