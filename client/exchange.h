@@ -15,9 +15,7 @@
 #ifndef GP_CLIENT_EXCHANGE_H
 #define GP_CLIENT_EXCHANGE_H
 
-#include "proto/base/buf.h"
-#include "proto/base/error.h"
-#include "proto/result/result.h"
+#include "client/gpclient.h"
 
 typedef struct gp_loop gp_loop;
 typedef struct gp_exchange gp_exchange;
@@ -26,7 +24,8 @@ gp_code gp_loop_new(gp_loop **out, gp_error *err);
 void gp_loop_free(gp_loop *l); /* no exchange may be left */
 
 typedef struct gp_exchange_config {
-    const char *addr;    /* must outlive the exchange */
+    const char *addr; /* must outlive the exchange */
+    gp_client_access access;
     const gp_buf *args;  /* arguments of the query as JSON; must outlive the exchange */
     int64_t timeout_ns;  /* 0: none */
     size_t max_response; /* bytes; 0: no limit */

@@ -37,8 +37,10 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %s", cfg->addr);
     h->x = (gp_exchange){.kind = &gp_exchange_http, .loop = l, .owner = cfg->owner};
     h->max_rows = cfg->max_rows;
-    const gp_client_config client = {
-        .addr = cfg->addr, .timeout_ns = cfg->timeout_ns, .max_response = cfg->max_response};
+    const gp_client_config client = {.addr = cfg->addr,
+                                     .access = cfg->access,
+                                     .timeout_ns = cfg->timeout_ns,
+                                     .max_response = cfg->max_response};
     gp_code rc = gp_client_new(&h->client, &client, err);
     h->call = (gp_call){.method = "POST", .path = "/_query", .body = cfg->args};
     if (rc == GP_OK)

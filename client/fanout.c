@@ -100,6 +100,7 @@ static gp_code begin_task(run *r, task *t, gp_error *err)
         return gp_fail(err, GP_ENOTFOUND, "%s", h->why ? h->why : "no address known for this host");
     const gp_exchange_config cfg = {
         .addr = h->addr,
+        .access = h->access,
         .args = &r->body,
         .timeout_ns = h->timeout_ns,
         .max_response = r->opt->max_response ? r->opt->max_response : DEFAULT_MAX_RESPONSE,

@@ -20,6 +20,7 @@ typedef struct gp_fanout_host {
     const char *name; /* for messages and statuses */
     const char *addr; /* NULL: not known; `why` then says so */
     const char *why;
+    gp_client_access access;
     int64_t timeout_ns; /* of this host's answer; 0: none */
 } gp_fanout_host;
 

@@ -2,6 +2,8 @@
  * gpclient.h - talk to a sensor (goprobe) or to global-query from C.
  *
  * Addresses: "host:port", ":port", "http://host:port[/prefix]", "https://...", "unix:/path/to/socket".
+ * https: the server's certificate must be signed by a CA that the system trusts, or by the one named here,
+ * and must name the host; there is no way to leave that out.
  *
  * A gp_client holds one libcurl handle and its connection: one thread at a time. All results are owned by
  * the caller. Link with pkg-config --cflags --libs gpclient.
@@ -21,8 +23,17 @@
 
 typedef struct gp_client gp_client;
 
+/* By what the server knows us, and we it. NULL: nothing. */
+typedef struct gp_client_access {
+    const char *token;     /* sent as "Authorization: Bearer" */
+    const char *ca_file;   /* PEM: who signs the server's certificate; NULL: whom the system trusts */
+    const char *cert_file; /* PEM: our own certificate, for servers that ask for one */
+    const char *key_file;  /* PEM; NULL: in cert_file */
+} gp_client_access;
+
 typedef struct gp_client_config {
     const char *addr;
+    gp_client_access access;    /* copied */
     int64_t timeout_ns;         /* of a whole request; 0: none */
     int64_t connect_timeout_ns; /* 0: 5 s */
     size_t max_response;        /* bytes; 0: 1 GiB */
@@ -31,6 +42,10 @@ typedef struct gp_client_config {
     bool (*canceled)(void *ctx);
     void *cancel_ctx;
 } gp_client_config;
+
+/* The first line of a file, malloc'ed. A token never belongs on a command line, where everybody sees it. */
+gp_code gp_client_token_from_file(const char *path, char **out, gp_error *err);
+gp_code gp_client_token_check(const char *token, gp_error *err); /* whether it can be one */
 
 gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *err);
 void gp_client_free(gp_client *c);

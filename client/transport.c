@@ -35,6 +35,29 @@ static bool add_header(gp_client *c, const char *line)
     return grown != NULL;
 }
 
+static bool add_token(gp_client *c, const char *token)
+{
+    char line[600];
+    int n = snprintf(line, sizeof line, "Authorization: Bearer %s", token ? token : "");
+    bool ok = !token || (n > 0 && (size_t)n < sizeof line && add_header(c, line));
+    explicit_bzero(line, sizeof line);
+    return ok;
+}
+
+static bool set_file(CURL *h, CURLoption option, const char *path)
+{
+    return !path || !*path || curl_easy_setopt(h, option, path) == CURLE_OK;
+}
+
+static bool set_access(CURL *h, const gp_client_access *a)
+{
+    bool ok = curl_easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
+    if (a->ca_file && *a->ca_file) /* this one, and none of the system's */
+        ok = ok && curl_easy_setopt(h, CURLOPT_CAPATH, NULL) == CURLE_OK;
+    return ok && set_file(h, CURLOPT_CAINFO, a->ca_file) && set_file(h, CURLOPT_SSLCERT, a->cert_file) &&
+           set_file(h, CURLOPT_SSLKEY, a->key_file && *a->key_file ? a->key_file : a->cert_file);
+}
+
 static bool set_options(gp_client *c, const gp_client_config *cfg)
 {
     char agent[64];
@@ -49,6 +72,7 @@ static bool set_options(gp_client *c, const gp_client_config *cfg)
               curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
               curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK &&
               curl_easy_setopt(h, CURLOPT_USERAGENT, cfg->user_agent ? cfg->user_agent : agent) == CURLE_OK;
+    ok = ok && set_access(h, &cfg->access);
     if (ok && is_local(c->url))
         ok = curl_easy_setopt(h, CURLOPT_PROXY, "") == CURLE_OK;
     if (ok && c->socket)
@@ -66,7 +90,13 @@ gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *er
         gp_client_free(c);
         return rc;
     }
+    rc = cfg->access.token ? gp_client_token_check(cfg->access.token, err) : GP_OK;
+    if (rc != GP_OK) {
+        gp_client_free(c);
+        return rc;
+    }
     c->addr = strdup(cfg->addr);
+    c->has_cert = cfg->access.cert_file && *cfg->access.cert_file;
     c->max_response = cfg->max_response ? cfg->max_response : DEFAULT_MAX_RESPONSE;
     c->canceled = cfg->canceled;
     c->cancel_ctx = cfg->cancel_ctx;
@@ -74,7 +104,7 @@ gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *er
     /* An empty "Expect:" keeps curl from waiting for "100 Continue" before it sends larger bodies. */
     if (!c->addr || !c->curl || !add_header(c, "Content-Type: application/json") ||
         !add_header(c, "Accept: application/json, text/event-stream") || !add_header(c, "Expect:") ||
-        !set_options(c, cfg)) {
+        !add_token(c, cfg->access.token) || !set_options(c, cfg)) {
         gp_client_free(c);
         return gp_fail(err, GP_ENOMEM, "cannot set up a client for %s", cfg->addr);
     }
@@ -181,6 +211,14 @@ static gp_code http_error(gp_client *c, gp_call *call, gp_error *err)
     return rc;
 }
 
+/* TLS 1.3 lets a client believe that all is well until the server closes: all that we see then is an end. */
+static gp_code tls_error(const gp_client *c, const char *reason, gp_error *err)
+{
+    return gp_fail(err, GP_ENET,
+                   "no TLS connection with %s: %s (does it serve https, and does it ask for %s?)", c->addr,
+                   reason, c->has_cert ? "another certificate than ours" : "a client certificate");
+}
+
 static gp_code transfer_error(gp_client *c, const gp_call *call, CURLcode code, gp_error *err)
 {
     const char *reason = c->reason[0] ? c->reason : curl_easy_strerror(code);
@@ -195,6 +233,20 @@ static gp_code transfer_error(gp_client *c, const gp_call *call, CURLcode code, 
         return gp_fail(err, GP_ENOMEM, "%s: out of memory", c->addr);
     case CURLE_URL_MALFORMAT:
         return gp_fail(err, GP_EINVAL, "address %s: %s", c->addr, reason);
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return gp_fail(err, GP_EPERM, "%s is not trusted: %s (is its CA the one that is configured?)",
+                       c->addr, reason);
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+        return gp_fail(err, GP_EINVAL, "cannot use a TLS file for %s: %s", c->addr, reason);
+    case CURLE_SSL_CONNECT_ERROR:
+        return tls_error(c, reason, err);
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        if (strncmp(c->url, "https:", 6) == 0)
+            return tls_error(c, reason, err);
+        return gp_fail(err, GP_ENET, "%s: %s", c->addr, reason);
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
         return gp_fail(err, GP_ENET, "cannot reach %s: %s", c->addr, reason);

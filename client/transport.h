@@ -18,6 +18,7 @@ struct gp_client {
     char *addr; /* as the caller wrote it, for messages */
     char *url;
     char *socket;
+    bool has_cert; /* we can show one */
     size_t max_response;
     bool (*canceled)(void *ctx);
     void *cancel_ctx;

@@ -91,6 +91,21 @@ static gp_code set_addr(gp_gq_config *c, const char *v, gp_error *err)
     return replace(&c->addr, v, err);
 }
 
+static gp_code set_tls_cert(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->tls_cert, v, err);
+}
+
+static gp_code set_tls_key(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->tls_key, v, err);
+}
+
+static gp_code set_tls_client_ca(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return replace(&c->tls_client_ca, v, err);
+}
+
 static gp_code set_spec(gp_gq_config *c, const char *v, gp_error *err)
 {
     return replace(&c->spec_outfile, v, err);
@@ -133,6 +148,9 @@ static const setting settings[] = {
     {"querier.max_concurrent", true, set_max_concurrent},
     {"server.addr", true, set_addr},
     {"server.cors_origins", true, set_origins},
+    {"server.tls.cert", true, set_tls_cert},
+    {"server.tls.key", true, set_tls_key},
+    {"server.tls.client_ca", true, set_tls_client_ca},
     {"server.shutdowngraceperiod", true, ignore},
     {"openapi.spec-outfile", true, set_spec},
     {"profiling.enabled", false, ignore},
@@ -308,6 +326,10 @@ static gp_code check(const gp_gq_config *c, gp_error *err)
     if (!c->spec_outfile && (!c->querier_config || !*c->querier_config))
         return gp_fail(err, GP_EINVAL,
                        "querier.config is missing: name the file that says how hosts are reached");
+    if (!c->tls_cert && (c->tls_key || c->tls_client_ca))
+        return gp_fail(err, GP_EINVAL,
+                       "server.tls.%s is set, but not server.tls.cert: name the certificate, too",
+                       c->tls_key ? "key" : "client_ca");
     return GP_OK;
 }
 
@@ -340,6 +362,9 @@ void gp_gq_config_free(gp_gq_config *c)
     free(c->querier_type);
     free(c->querier_config);
     free(c->addr);
+    free(c->tls_cert);
+    free(c->tls_key);
+    free(c->tls_client_ca);
     free(c->spec_outfile);
     gp_strlist_free(c->cors_origins, c->n_cors_origins);
     *c = (gp_gq_config){0};

@@ -5,6 +5,7 @@
  *   logging.level, logging.encoding, logging.destination, hosts.resolver.type, hosts.resolver.config,
  *   hosts.resolvers (file only: a list of {type, config}), querier.type, querier.config,
  *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
+ * and, beyond v4, server.tls.cert, server.tls.key, server.tls.client_ca
  *
  * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
  * Ownership: gp_gq_config owns its strings.
@@ -28,8 +29,9 @@ typedef struct gp_gq_config {
     size_t n_resolvers;
     char *querier_type; /* "api" */
     char *querier_config;
-    int64_t max_concurrent; /* 0: twice the number of CPUs */
-    char *addr;             /* localhost:8145, as in v4 */
+    int64_t max_concurrent;                   /* 0: twice the number of CPUs */
+    char *addr;                               /* localhost:8145, as in v4 */
+    char *tls_cert, *tls_key, *tls_client_ca; /* PEM files; NULL: none */
     char **cors_origins;
     size_t n_cors_origins;
     char *spec_outfile; /* write the OpenAPI document there and exit */

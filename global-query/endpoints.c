@@ -40,6 +40,16 @@ static gp_code read_timeout(const gp_yaml_node *node, int64_t *out, gp_error *er
     return GP_OK;
 }
 
+static gp_code read_access(const gp_yaml_node *node, gp_endpoint *e, gp_error *err)
+{
+    gp_code rc = gp_yaml_strdup(gp_yaml_find(node, "tls.ca"), &e->tls_ca, err);
+    if (rc == GP_OK)
+        rc = gp_yaml_strdup(gp_yaml_find(node, "tls.cert"), &e->tls_cert, err);
+    if (rc == GP_OK)
+        rc = gp_yaml_strdup(gp_yaml_find(node, "tls.key"), &e->tls_key, err);
+    return rc == GP_OK ? gp_yaml_strdup(gp_yaml_get(node, "token_file"), &e->token_file, err) : rc;
+}
+
 static gp_code read_endpoint(const gp_yaml_entry *entry, gp_endpoint *e, gp_error *err)
 {
     const gp_yaml_node *addr = gp_yaml_get(entry->value, "addr");
@@ -52,6 +62,8 @@ static gp_code read_endpoint(const gp_yaml_entry *entry, gp_endpoint *e, gp_erro
         rc = check_addr(addr, e->addr, err);
     if (rc == GP_OK)
         rc = read_timeout(gp_yaml_get(entry->value, "timeout"), &e->timeout_ns, err);
+    if (rc == GP_OK)
+        rc = read_access(entry->value, e, err);
     if (rc == GP_OK && !(e->host = strdup(entry->key)))
         rc = gp_fail(err, GP_ENOMEM, "out of memory for the endpoints");
     return rc;
@@ -81,12 +93,28 @@ static gp_code read_doc(gp_yaml_doc *doc, gp_endpoints *out, gp_error *err)
     return rc;
 }
 
+static gp_code read_tokens(gp_endpoints *e, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    for (size_t i = 0; i < e->n && rc == GP_OK; i++)
+        if (e->items[i].token_file) {
+            rc = gp_client_token_from_file(e->items[i].token_file, &e->items[i].token, err);
+            if (rc != GP_OK)
+                gp_error_prefix(err, "host %s", e->items[i].host);
+        }
+    if (rc != GP_OK)
+        gp_endpoints_free(e);
+    return rc;
+}
+
 gp_code gp_endpoints_load(const char *path, gp_endpoints *out, gp_error *err)
 {
     gp_yaml_doc *doc = NULL;
     *out = (gp_endpoints){0};
     gp_code rc = gp_yaml_load(&doc, path, err);
-    return rc == GP_OK ? read_doc(doc, out, err) : rc;
+    if (rc == GP_OK)
+        rc = read_doc(doc, out, err);
+    return rc == GP_OK ? read_tokens(out, err) : rc;
 }
 
 gp_code gp_endpoints_parse(const char *name, const char *text, size_t len, gp_endpoints *out, gp_error *err)
@@ -102,6 +130,11 @@ void gp_endpoints_free(gp_endpoints *e)
     for (size_t i = 0; i < e->n; i++) {
         free(e->items[i].host);
         free(e->items[i].addr);
+        free(e->items[i].token_file);
+        free(e->items[i].token);
+        free(e->items[i].tls_ca);
+        free(e->items[i].tls_cert);
+        free(e->items[i].tls_key);
     }
     free(e->items);
     *e = (gp_endpoints){0};

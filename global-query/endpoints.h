@@ -4,6 +4,10 @@
  *   hostA:
  *     addr: "unix:/var/run/goprobe"    # or host:port, http://host:port
  *     timeout: 5s                      # of an answer; default 30s
+ *   hostB:
+ *     addr: "https://hostB:8145"
+ *     token_file: /etc/global-query/hostB.token
+ *     tls: {ca: ca.pem, cert: me.pem, key: me.key}
  *
  * Read-only once loaded: any thread may look hosts up.
  */
@@ -18,6 +22,8 @@ typedef struct gp_endpoint {
     char *host;
     char *addr;
     int64_t timeout_ns;
+    char *token_file, *token;          /* what stands in it, once loaded */
+    char *tls_ca, *tls_cert, *tls_key; /* NULL: none */
 } gp_endpoint;
 
 typedef struct gp_endpoints {
@@ -25,7 +31,9 @@ typedef struct gp_endpoints {
     size_t n;
 } gp_endpoints;
 
+/* With the tokens that it names files for. */
 gp_code gp_endpoints_load(const char *path, gp_endpoints *out, gp_error *err);
+/* Opens no file. */
 gp_code gp_endpoints_parse(const char *name, const char *text, size_t len, gp_endpoints *out, gp_error *err);
 void gp_endpoints_free(gp_endpoints *e);
 const gp_endpoint *gp_endpoints_find(const gp_endpoints *e, const char *host); /* NULL: unknown */

@@ -21,6 +21,8 @@ static void print_help(void)
         "Flags (each also a key of the file, and in the environment in upper case with '_' for '.'):\n"
         "  -c, --config FILE             YAML file with these settings\n"
         "      --server.addr ADDR        where to listen: host:port or unix:/path (default localhost:8145)\n"
+        "      --server.tls.cert FILE, --server.tls.key FILE   serve HTTPS with this certificate (PEM)\n"
+        "      --server.tls.client_ca FILE  clients must have a certificate of this CA\n"
         "      --server.cors_origins L   web pages of these origins may ask (default: none)\n"
         "      --querier.config FILE     how hosts are reached: host: {addr, timeout}\n"
         "      --querier.max_concurrent N  hosts asked at a time (default: twice the CPUs)\n"
@@ -52,6 +54,15 @@ static int wait_for_signal(const sigset_t *signals)
     return sig;
 }
 
+static void reload(gp_gq_service *service, gp_log *log)
+{
+    gp_error err = GP_ERROR_INIT;
+    if (gp_gq_reload(service, &err) == GP_OK)
+        gp_log_info(log, "reloaded");
+    else
+        gp_log_error(log, "TLS files not reloaded, the old ones stay in force", GP_F_STR("error", err.msg));
+}
+
 static int write_spec(const char *path)
 {
     const gp_openapi doc = gp_gq_openapi();
@@ -71,10 +82,13 @@ static int serve(const gp_gq_config *cfg)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     int status = EXIT_SUCCESS;
     if (gp_gq_start(&service, cfg, log, &err) == GP_OK) {
-        int sig = wait_for_signal(&signals);
+        int sig;
+        while ((sig = wait_for_signal(&signals)) == SIGHUP)
+            reload(service, log);
         gp_log_info(log, "shutting down server gracefully", GP_F_STR("signal", strsignal(sig)));
         gp_gq_stop(service);
         gp_log_info(log, "shut down complete");

@@ -57,6 +57,7 @@ static gp_fanout_host *reach_hosts(const gp_endpoints *e, char *const *hosts, si
         if (at) {
             list[i].addr = at->addr;
             list[i].timeout_ns = at->timeout_ns;
+            list[i].access = (gp_client_access){at->token, at->tls_ca, at->tls_cert, at->tls_key};
         }
     }
     return list;

@@ -92,6 +92,7 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
     gp_openapi_routes(&s->openapi, &routes[N_OWN]);
     const gp_http_config http = {
         .addr = cfg->addr,
+        .tls = {cfg->tls_cert, cfg->tls_key, cfg->tls_client_ca},
         .max_connections = MAX_CONNECTIONS,
         .log = log,
         .server_name = "global-query",
@@ -119,6 +120,11 @@ gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, g
                 GP_F_U64("max_concurrent", s->runner.max_concurrent));
     *out = s;
     return GP_OK;
+}
+
+gp_code gp_gq_reload(gp_gq_service *s, gp_error *err)
+{
+    return gp_http_reload(s->server, err);
 }
 
 unsigned gp_gq_port(const gp_gq_service *s)

@@ -123,6 +123,9 @@ static void reload(daemon_state *d)
         gp_log_error(d->log, "configuration not reloaded, the old one stays in force",
                      GP_F_STR("error", err.msg));
     gp_config_update_free(&update);
+    if (d->api && gp_sensor_api_reload(d->api, &err) != GP_OK)
+        gp_log_error(d->log, "TLS files not reloaded, the old ones stay in force",
+                     GP_F_STR("error", err.msg));
 }
 
 static void block_signals(sigset_t *set)

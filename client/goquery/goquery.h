@@ -17,6 +17,8 @@ typedef struct options {
     char *server;       /* query server; NULL or empty: local */
     char *stored_query; /* file with query arguments, "-" for standard input */
     char *query_log;
+    char *token, *token_file; /* for the query server; NULL: none */
+    char *tls_ca, *tls_cert, *tls_key;
     int64_t timeout_ns;
     bool query_stats;
     bool streaming;

@@ -1,5 +1,6 @@
 #include "client/goquery/goquery.h"
 
+#include "client/gpclient.h"
 #include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 
@@ -45,6 +46,10 @@ static const flag flags[] = {
     {"query.live", 0, K_BOOL, OPT(args.live), false},
     {"query.log", 0, K_STRING, OPT(query_log), true},
     {"query.server.addr", 0, K_STRING, OPT(server), true},
+    {"query.server.tls.ca", 0, K_STRING, OPT(tls_ca), true},
+    {"query.server.tls.cert", 0, K_STRING, OPT(tls_cert), true},
+    {"query.server.tls.key", 0, K_STRING, OPT(tls_key), true},
+    {"query.server.token-file", 0, K_STRING, OPT(token_file), true},
     {"query.stats", 0, K_BOOL, OPT(query_stats), true},
     {"query.streaming", 0, K_BOOL, OPT(streaming), true},
     {"query.time-resolution", 0, K_STRING, OPT(args.time_resolution), true},
@@ -317,6 +322,17 @@ static command command_of(const char *word)
     return CMD_QUERY;
 }
 
+/* The token itself comes from the environment or from a file, never from an argument. */
+static gp_code read_token(options *o, gp_error *err)
+{
+    const char *token = getenv("GOQUERY_TOKEN");
+    if (!o->server || !*o->server)
+        return GP_OK;
+    if (o->token_file && *o->token_file)
+        return gp_client_token_from_file(o->token_file, &o->token, err);
+    return token && *token ? gp_args_set(&o->token, token, err) : GP_OK;
+}
+
 gp_code options_parse(int argc, char **argv, options *o, gp_error *err)
 {
     scan s = {0};
@@ -329,6 +345,8 @@ gp_code options_parse(int argc, char **argv, options *o, gp_error *err)
         code = apply_config(o, s.config, err);
     if (code == GP_OK)
         code = scan_flags(argc, argv, o, 2, &s, err);
+    if (code == GP_OK)
+        code = read_token(o, err);
     if (code != GP_OK)
         return code;
     o->rest = argv + optind;
@@ -353,4 +371,9 @@ void options_free(options *o)
     free(o->server);
     free(o->stored_query);
     free(o->query_log);
+    free(o->token);
+    free(o->token_file);
+    free(o->tls_ca);
+    free(o->tls_cert);
+    free(o->tls_key);
 }

@@ -153,7 +153,10 @@ static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
     gp_client *c = NULL;
     gp_problem problem = GP_PROBLEM_INIT;
     bool terminal = isatty(STDERR_FILENO);
-    const gp_client_config cfg = {.addr = o->server, .timeout_ns = o->timeout_ns, .canceled = interrupted};
+    const gp_client_config cfg = {.addr = o->server,
+                                  .access = {o->token, o->tls_ca, o->tls_cert, o->tls_key},
+                                  .timeout_ns = o->timeout_ns,
+                                  .canceled = interrupted};
     gp_code code = gp_client_new(&c, &cfg, err);
     if (code != GP_OK)
         return code;

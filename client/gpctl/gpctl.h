@@ -13,7 +13,8 @@ typedef struct options {
     command help_for; /* of CMD_HELP: the command to explain, CMD_NONE for gpctl itself */
     char *server_addr;
     int64_t timeout_ns;
-    const char *file; /* config: settings to send; NULL: none */
+    char *token, *tls_ca, *tls_cert, *tls_key; /* NULL: none */
+    const char *file;                          /* config: settings to send; NULL: none */
     bool reload;
     bool silent;
     bool detailed;

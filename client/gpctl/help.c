@@ -62,10 +62,17 @@ static const char global_text[] =
     "  -s, --server.addr string   server address of goprobe's API: host:port, http(s)://host:port or\n"
     "                             unix:/path\n"
     "  -t, --timeout duration     request timeout / deadline for goprobe's API (default 10s)\n"
+    "      --tls.ca string        with https: PEM file of the CA to trust (default: the system's)\n"
+    "      --tls.cert string      with https: PEM file of our certificate, where goprobe asks for one\n"
+    "      --tls.key string       its key (default: in the same file)\n"
+    "      --token.file string    file with the token to send\n"
     "\n"
     "Environment:\n"
     "  GPCTL_SERVER_ADDR, GPCTL_TIMEOUT   stand in for flags that are not given, as do SERVER.ADDR and "
     "TIMEOUT\n"
+    "  GPCTL_TOKEN                        the token itself; GPCTL_TOKEN_FILE, GPCTL_TLS_CA, "
+    "GPCTL_TLS_CERT and\n"
+    "                                     GPCTL_TLS_KEY stand in for those flags\n"
     "  NO_COLOR                           no colours, on a terminal neither\n";
 
 void help_print(FILE *out, command cmd)

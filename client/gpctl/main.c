@@ -38,6 +38,7 @@ static gp_code talk(const options *o, gp_buf *out, gp_error *err)
 {
     gp_client *c = NULL;
     gp_client_config cfg = {.addr = o->server_addr,
+                            .access = {o->token, o->tls_ca, o->tls_cert, o->tls_key},
                             .timeout_ns = o->timeout_ns,
                             .connect_timeout_ns = o->timeout_ns,
                             .canceled = interrupted};

@@ -9,12 +9,16 @@
 #define DEFAULT_TIMEOUT_NS (10 * GP_NS_PER_SEC)
 static const char default_file[] = "/.gpctl.yaml"; /* below the home directory */
 
-enum { OPT_CONFIG = 256, OPT_SILENT };
+enum { OPT_CONFIG = 256, OPT_SILENT, OPT_TLS_CA, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TOKEN_FILE };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"server.addr", required_argument, NULL, 's'},
     {"timeout", required_argument, NULL, 't'},
+    {"tls.ca", required_argument, NULL, OPT_TLS_CA},
+    {"tls.cert", required_argument, NULL, OPT_TLS_CERT},
+    {"tls.key", required_argument, NULL, OPT_TLS_KEY},
+    {"token.file", required_argument, NULL, OPT_TOKEN_FILE},
     {"detailed", optional_argument, NULL, 'v'},
     {"file", required_argument, NULL, 'f'},
     {"reload", optional_argument, NULL, 'r'},
@@ -25,7 +29,7 @@ static const struct option long_options[] = {
 
 /* Flags as they were given, before the other sources are asked. */
 typedef struct flags {
-    const char *config, *server_addr, *timeout;
+    const char *config, *server_addr, *timeout, *tls_ca, *tls_cert, *tls_key, *token_file;
     bool help;
     int seen[16]; /* the command's own flags, to be checked once the command is known */
     size_t n_seen;
@@ -77,6 +81,18 @@ static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)
         return GP_OK;
     case 't':
         f->timeout = value;
+        return GP_OK;
+    case OPT_TLS_CA:
+        f->tls_ca = value;
+        return GP_OK;
+    case OPT_TLS_CERT:
+        f->tls_cert = value;
+        return GP_OK;
+    case OPT_TLS_KEY:
+        f->tls_key = value;
+        return GP_OK;
+    case OPT_TOKEN_FILE:
+        f->token_file = value;
         return GP_OK;
     case 'h':
         f->help = true;
@@ -215,6 +231,40 @@ static gp_code take_server(const char *addr, char **out, gp_error *err)
     return *out ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory");
 }
 
+static gp_code take(const char *value, char **out, gp_error *err)
+{
+    if (!value)
+        return GP_OK;
+    *out = strdup(value);
+    return *out ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory");
+}
+
+/* Names of files; the token itself comes from the environment or from a file, never from an argument. */
+static gp_code read_access(const flags *f, const gp_yaml_doc *doc, options *o, gp_error *err)
+{
+    const char *const token = getenv("GPCTL_TOKEN");
+    const struct {
+        const char *flag, *var, *key;
+        char **out;
+    } files[] = {{f->tls_ca, "GPCTL_TLS_CA", "tls.ca", &o->tls_ca},
+                 {f->tls_cert, "GPCTL_TLS_CERT", "tls.cert", &o->tls_cert},
+                 {f->tls_key, "GPCTL_TLS_KEY", "tls.key", &o->tls_key}};
+    gp_code rc = GP_OK;
+    const char *value = NULL;
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && rc == GP_OK; i++) {
+        rc = setting(files[i].flag, files[i].var, files[i].var, doc, files[i].key, &value, err);
+        if (rc == GP_OK)
+            rc = take(value, files[i].out, err);
+    }
+    if (rc == GP_OK)
+        rc = setting(f->token_file, "GPCTL_TOKEN_FILE", "GPCTL_TOKEN_FILE", doc, "token.file", &value, err);
+    if (rc != GP_OK)
+        return rc;
+    if (f->token_file || !token || !*token)
+        return value ? gp_client_token_from_file(value, &o->token, err) : GP_OK;
+    return take(token, &o->token, err);
+}
+
 static gp_code read_settings(const flags *f, options *o, gp_error *err)
 {
     gp_yaml_doc *doc = NULL;
@@ -229,6 +279,8 @@ static gp_code read_settings(const flags *f, options *o, gp_error *err)
         rc = setting(f->server_addr, "GPCTL_SERVER_ADDR", "SERVER.ADDR", doc, "server.addr", &addr, err);
     if (rc == GP_OK)
         rc = take_server(addr, &o->server_addr, err);
+    if (rc == GP_OK)
+        rc = read_access(f, doc, o, err);
     gp_yaml_free(doc);
     return rc;
 }
@@ -248,5 +300,9 @@ gp_code options_parse(int argc, char **argv, options *o, gp_error *err)
 void options_free(options *o)
 {
     free(o->server_addr);
+    free(o->token);
+    free(o->tls_ca);
+    free(o->tls_cert);
+    free(o->tls_key);
     *o = (options){0};
 }

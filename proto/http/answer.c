@@ -1,5 +1,7 @@
 #include "proto/http/answer.h"
 
+#include "proto/http/internal.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -30,9 +32,10 @@ static void put_url(const gp_http_request *req, const gp_http_schema *schema, gp
     put_host(req, &host);
     const char *name = host.data ? host.data : "localhost";
     bool local = strncmp(name, "localhost", 9) == 0 || strncmp(name, "127.0.0.1", 9) == 0;
+    bool plain = local && !req->server->tls; /* elsewhere v4 takes a proxy with TLS for granted */
     gp_buf url = GP_BUF_INIT;
     if (!strstr(name, "://"))
-        gp_buf_puts(&url, local ? "http://" : "https://");
+        gp_buf_puts(&url, plain ? "http://" : "https://");
     gp_buf_puts(&url, name);
     gp_buf_puts(&url, schema->path);
     if (url.data)

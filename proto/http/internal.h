@@ -9,6 +9,7 @@
 #define GP_HTTP_INTERNAL_H
 
 #include "proto/http/server.h"
+#include "proto/http/tls.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -28,9 +29,15 @@ typedef struct gp_listener {
 gp_code gp_listen(gp_listener *out, const char *addr, gp_error *err);
 void gp_listener_close(gp_listener *l);
 
+/* A connection, from before its first byte (connection.c). */
+typedef struct gp_connection {
+    gp_tls_set *tls; /* NULL: plain */
+} gp_connection;
+
 struct gp_http_server {
     struct MHD_Daemon *daemon;
     gp_listener listener;
+    gp_tls *tls; /* NULL: plain HTTP */
     gp_http_route *routes;
     size_t n_routes;
     size_t max_body;
@@ -99,6 +106,11 @@ struct gp_http_request {
 gp_http_request *gp_http_request_new(gp_http_server *s, struct MHD_Connection *c, const char *url,
                                      const char *method);
 void gp_http_request_free(gp_http_request *req);
+
+/* connection.c: fits MHD_OPTION_NOTIFY_CONNECTION with the server as context */
+void gp_http_on_connection(void *server, struct MHD_Connection *c, void **context,
+                           enum MHD_ConnectionNotificationCode what);
+gnutls_session_t gp_http_tls_session(struct MHD_Connection *c); /* NULL: plain */
 
 /* route.c: the route for a request, or NULL; then *allow lists the methods that the path has (empty: none) */
 const gp_http_route *gp_http_match(const gp_http_server *s, const char *method, const char *path,

@@ -170,11 +170,37 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
 
 static void server_free(gp_http_server *s)
 {
+    gp_tls_free(s->tls);
     gp_listener_close(&s->listener);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s->routes);
     free(s);
+}
+
+static bool start_daemon(gp_http_server *s, const gp_http_config *cfg)
+{
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned connections = cfg->max_connections ? cfg->max_connections : DEFAULT_CONNECTIONS;
+    const char *cert = NULL;
+    const char *key = NULL;
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {0}, {0}, {MHD_OPTION_END, 0, NULL}};
+    if (s->tls) {
+        flags |= MHD_USE_TLS;
+        gp_tls_pem(s->tls, &cert, &key);
+        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert};
+        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key};
+        tls[2] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)GP_TLS_PRIORITIES};
+    }
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
+                                 s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_NOTIFY_COMPLETED,
+                                 on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, gp_http_on_connection, s,
+                                 MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 s->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
+                                 MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    return s->daemon != NULL;
 }
 
 gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_http_route *routes, size_t n,
@@ -183,20 +209,14 @@ gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_
     gp_http_server *s = server_new(cfg, routes, n);
     if (!s)
         return gp_fail(err, GP_ENOMEM, "out of memory for the HTTP server");
-    gp_code rc = gp_listen(&s->listener, cfg->addr, err);
+    gp_code rc = cfg->tls.cert ? gp_tls_new(&s->tls, &cfg->tls, cfg->log, err) : GP_OK;
+    if (rc == GP_OK)
+        rc = gp_listen(&s->listener, cfg->addr, err);
     if (rc != GP_OK) {
         server_free(s);
         return rc;
     }
-    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    unsigned connections = cfg->max_connections ? cfg->max_connections : DEFAULT_CONNECTIONS;
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
-                                 s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_NOTIFY_COMPLETED,
-                                 on_completed, s, MHD_OPTION_CONNECTION_LIMIT, connections,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, s->idle_timeout_s,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_END);
-    if (!s->daemon) {
+    if (!start_daemon(s, cfg)) {
         server_free(s);
         return gp_fail(err, GP_EINTERNAL, "cannot start the HTTP server on %s", cfg->addr);
     }
@@ -229,6 +249,11 @@ void gp_http_stop(gp_http_server *s)
     drain(s);
     MHD_stop_daemon(s->daemon);
     server_free(s);
+}
+
+gp_code gp_http_reload(gp_http_server *s, gp_error *err)
+{
+    return s->tls ? gp_tls_reload(s->tls, err) : GP_OK;
 }
 
 unsigned gp_http_port(const gp_http_server *s)

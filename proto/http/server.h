@@ -1,5 +1,5 @@
 /*
- * http/server.h - the HTTP server layer that sensor and global-query share, on libmicrohttpd.
+ * http/server.h - the HTTP server layer that sensor and global-query share, on libmicrohttpd with GnuTLS.
  *
  * Listens on "host:port", ":port" or "unix:/path"; dispatches by method and path; answers unknown paths
  * with 404 and wrong methods with 405 as problem+json; limits header, body and connection counts; redirects
@@ -47,8 +47,16 @@ typedef struct gp_http_observation {
     size_t response_bytes; /* body */
 } gp_http_observation;
 
+/* Files in PEM. They may be replaced while the server runs: new connections get what is there then. */
+typedef struct gp_http_tls {
+    const char *cert;      /* with the chain behind it; NULL: plain HTTP */
+    const char *key;       /* NULL: in the file of the certificate */
+    const char *client_ca; /* who signs the certificates that clients must have; NULL: they need none */
+} gp_http_tls;
+
 typedef struct gp_http_config {
-    const char *addr;         /* where to listen */
+    const char *addr; /* where to listen */
+    gp_http_tls tls;
     unsigned max_connections; /* 0: 256 */
     size_t max_body;          /* bytes; 0: 16 MiB */
     unsigned idle_timeout_s;  /* 0: 30 s */
@@ -68,6 +76,9 @@ gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_
                       gp_error *err);
 /* Stops accepting, waits for running handlers (their gp_http_canceled turns true), frees. */
 void gp_http_stop(gp_http_server *s);
+/* Reads the TLS files again, which otherwise happens by itself soon after a change. A failure leaves the old
+ * ones in force. */
+gp_code gp_http_reload(gp_http_server *s, gp_error *err);
 /* The port in use when the address asked for port 0; 0 for UNIX sockets. */
 unsigned gp_http_port(const gp_http_server *s);
 

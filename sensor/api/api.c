@@ -70,7 +70,9 @@ gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg
     if (rc == GP_OK) {
         routes r = {.n = 0};
         add_all(&r, a);
+        const gp_tls_config *tls = &cfg->api->tls;
         const gp_http_config http = {.addr = cfg->api->addr,
+                                     .tls = {tls->cert, tls->key, tls->client_ca},
                                      .log = cfg->log,
                                      .server_name = "goprobe",
                                      .observe = a->metrics ? gp_http_metrics_observe : NULL,
@@ -94,6 +96,11 @@ void gp_sensor_api_stop(gp_sensor_api *a)
     gp_http_metrics_free(a->metrics);
     gp_ratelimit_free(a->ratelimit);
     free(a);
+}
+
+gp_code gp_sensor_api_reload(gp_sensor_api *a, gp_error *err)
+{
+    return gp_http_reload(a->server, err);
 }
 
 unsigned gp_sensor_api_port(const gp_sensor_api *a)

@@ -38,8 +38,15 @@ typedef struct gp_autodetect_config {
     gp_string_list exclude; /* names or "/regex/" */
 } gp_autodetect_config;
 
+typedef struct gp_tls_config { /* PEM files; may change at any time */
+    char *cert;                /* NULL: no TLS */
+    char *key;                 /* NULL: in the file of the certificate */
+    char *client_ca;           /* NULL: clients need no certificate */
+} gp_tls_config;
+
 typedef struct gp_api_config {
     char *addr; /* NULL: no API */
+    gp_tls_config tls;
     bool metrics;
     bool disable_iface_metrics;
     bool profiling;          /* accepted, without effect: Go's profiler endpoints */

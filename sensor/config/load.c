@@ -268,6 +268,7 @@ static void warn_unknown(loader *l)
                                            "db",
                                            "api",
                                            "api.query_rate_limit",
+                                           "api.tls",
                                            "logging",
                                            "autodetection",
                                            "tracing",
@@ -359,6 +360,9 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     gp_yaml_strlist_free(cfg->autodetect.exclude.items, cfg->autodetect.exclude.n);
     gp_capconfig_map_free(&cfg->ifaces);
     free(cfg->api.addr);
+    free(cfg->api.tls.cert);
+    free(cfg->api.tls.key);
+    free(cfg->api.tls.client_ca);
     gp_yaml_strlist_free(cfg->api.keys.items, cfg->api.keys.n);
     free(cfg->logging.destination);
     gp_yaml_strlist_free(cfg->warnings.items, cfg->warnings.n);

@@ -80,6 +80,14 @@ static gp_code check_rate(const gp_api_config *api, const char *where, gp_error 
                    where, api->max_req_per_sec, (long long)api->max_burst);
 }
 
+static gp_code check_tls(const gp_tls_config *tls, const char *where, gp_error *err)
+{
+    if (tls->cert || !(tls->key || tls->client_ca))
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "%sapi.tls.%s is set, but not api.tls.cert: name the certificate, too",
+                   where, tls->key ? "key" : "client_ca");
+}
+
 static gp_code check_autodetect(const gp_sensor_config *cfg, const char *where, gp_error *err)
 {
     if (cfg->ifaces.n > 0)
@@ -107,6 +115,8 @@ gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error 
         return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty%s", where,
                        file ? "" : " (name a configuration file with -c, or give --db.path)");
     gp_code rc = check_rate(&cfg->api, where, err);
+    if (rc == GP_OK)
+        rc = check_tls(&cfg->api.tls, where, err);
     if (rc != GP_OK)
         return rc;
     if (cfg->autodetect.enabled)
