@@ -37,7 +37,7 @@ gp_code gp_client_token_from_file(const char *path, char **out, gp_error *err)
     bool read = fgets(line, sizeof line, f) != NULL;
     bool failed = ferror(f) != 0;
     int sys = errno;
-    fclose(f);
+    (void)fclose(f);
     if (failed)
         return gp_fail_errno(err, sys, "cannot read the token file '%s'", path);
     if (!read)

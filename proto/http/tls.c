@@ -70,7 +70,7 @@ static gp_code read_file(const char *path, const char *name, gnutls_datum_t *out
     size_t n = data ? fread(data, 1, MAX_FILE, f) : 0;
     bool failed = ferror(f) != 0;
     int sys = errno;
-    fclose(f);
+    (void)fclose(f);
     if (!data)
         return gp_fail(err, GP_ENOMEM, "out of memory for the TLS %s '%s'", name, path);
     *out = (gnutls_datum_t){data, (unsigned)n};
