@@ -39,7 +39,6 @@ struct gp_capture {
     gp_table_ref *current;
     gp_table_ref *previous;
     gp_capture_stats stats;
-    uint64_t no_memory; /* packets of flows that there was no memory for */
 
     /* The request in hand: filled in by the caller, answered by the thread. */
     atomic_int request;
@@ -56,7 +55,6 @@ struct gp_capture {
     gp_error answer_error;
     gp_table_ref *answer_table;
     gp_table_ref *answer_retired; /* for the caller to let go of: that may take time */
-    uint64_t answer_no_memory;
     gp_flow *answer_flows;
     size_t answer_n;
     gp_capture_stats answer_stats;
@@ -74,7 +72,7 @@ static gp_table_ref *new_table(const gp_table_ref *like, gp_error *err)
         return NULL;
     }
     atomic_init(&r->refs, 1);
-    if (gp_flowtable_new(&r->table, like ? like->table : NULL, err) == GP_OK)
+    if (gp_flowtable_new(&r->table, like ? like->table : NULL, 0, err) == GP_OK)
         return r;
     free(r);
     return NULL;
@@ -100,23 +98,9 @@ static void count_frames(void *ctx, const gp_frame *frames, size_t n)
 {
     gp_capture *c = ctx;
     gp_counted counted[GP_FRAME_BATCH];
-    size_t good = 0;
-    for (size_t i = 0; i < n; i++) {
-        const gp_frame *f = &frames[i];
-        gp_counted *to = &counted[good];
-        gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &to->packet) : GP_PACKET_INVALID_IP;
-        if (rc != GP_PACKET_OK) {
-            c->stats.parse_errors[rc]++;
-            c->stats.processed += rc != GP_PACKET_FRAGMENT;
-            continue;
-        }
-        to->len = f->len;
-        to->outgoing = f->outgoing;
-        good++;
-    }
-    c->stats.processed += good;
-    const gp_flowtable *previous = c->previous ? c->previous->table : NULL;
-    c->no_memory += good - gp_flowtable_add(c->current->table, previous, counted, good);
+    size_t good = gp_packets_parse(frames, n, counted, c->stats.parse_errors);
+    c->stats.processed += n; /* fragments are taken off when it is told, see report_stats */
+    gp_flowtable_add(c->current->table, c->previous ? c->previous->table : NULL, counted, good);
 }
 
 /* ---- requests, answered by the thread (or, once it has ended, by the caller) ------------------------------
@@ -140,6 +124,7 @@ static gp_capture_stats report_stats(gp_capture *c)
 {
     add_kernel_stats(c);
     gp_capture_stats s = c->stats;
+    s.processed -= s.parse_errors[GP_PARSE_FRAGMENT];
     s.received_total += s.received;
     s.processed_total += s.processed;
     s.dropped_total += s.dropped;
@@ -153,8 +138,6 @@ static gp_code answer_rotate(gp_capture *c, gp_error *err)
         return GP_ENOMEM; /* the interval goes on: nothing is lost */
     c->answer_stats = report_stats(c);
     c->answer_retired = c->previous;
-    c->answer_no_memory = c->no_memory;
-    c->no_memory = 0;
     c->previous = c->current;
     atomic_fetch_add(&c->previous->refs, 1);
     c->answer_table = c->previous;
@@ -374,9 +357,6 @@ gp_code gp_capture_rotate(gp_capture *c, gp_table_ref **finished, gp_capture_sta
     if (code != GP_OK)
         return code;
     gp_table_unref(c->answer_retired);
-    if (c->answer_no_memory)
-        gp_log_error(c->log, "out of memory for new flows: packets not counted", GP_F_STR("iface", c->iface),
-                     GP_F_U64("packets", c->answer_no_memory));
     *finished = c->answer_table;
     *stats = c->answer_stats;
     return GP_OK;

@@ -9,33 +9,42 @@
 enum { V4_WORDS = 2, V6_WORDS = 5, COUNTER_WORDS = 4, MAX_WORDS = V6_WORDS, FIRST_CAPACITY = 256 };
 
 /* Low byte of the last key word. */
-enum { OCCUPIED = 1, SWAPPED = 2, MOVED = 4, CHANGED = 8, FLAGS = SWAPPED | MOVED | CHANGED };
+enum { SWAPPED = 1, CHANGED = 2, FLAGS = SWAPPED | CHANGED };
 
-/* Slots that one step of a walk looks at: well below a millisecond. */
-enum { WALK_SLOTS = 16384 };
+/* Flows that enter a new index for each new flow, and for each batch of packets anyway: twice as many as
+ * needed to be through before the next growth. */
+enum { MOVES_PER_FLOW = 2, MOVES_PER_BATCH = 32 };
 
-/* Old slots that each new flow moves: twice as many as needed to be through before the next growth. */
-enum { MOVES_PER_FLOW = 4 };
-
-/* Arrays of this size and more live in huge pages where the system has them: fewer TLB misses. */
+/* Memory of this size and more is mapped, in huge pages where the system has them: fewer TLB misses. */
 enum { HUGE_PAGE = 2 << 20 };
 
-/* Slots of (key words, bytes received, bytes sent, packets received, packets sent). */
-typedef struct array {
-    uint64_t *slots; /* NULL: none */
-    size_t mask;
-} array;
+/* Flows that one step of a walk looks at: well below a millisecond. */
+enum { WALK_FLOWS = 16384, OVERFLOWS = 2 };
 
-/* The flows of one address family. A flow is in `now`, or, while the table grows, still in `old`. */
+/* Packets that are looked up together: their cache misses overlap. */
+enum { BATCH = 64 };
+
+/* Slots of (part of the hash | number of the flow + 1), see tag_of. 0: empty. */
+typedef struct flow_index {
+    uint32_t *slots; /* NULL: none */
+    size_t mask;
+} flow_index;
+
+/* The flows of one address family: (key words, bytes received, bytes sent, packets received, packets sent).
+ * While the table grows, those before `moved` and those from `to_move` on are in `now`, and those before
+ * `to_move` in `old`. */
 typedef struct half {
-    array now, old;
-    size_t moved; /* slots of old before this one are done */
-    size_t n;
-    unsigned grown; /* how often */
+    uint64_t *flows;
+    size_t n, room;
+    flow_index now, old;
+    size_t moved, to_move;
+    gp_counters overflow;
+    bool overflow_changed; /* since it was last taken */
 } half;
 
 struct gp_flowtable {
     half v4, v6;
+    size_t max_flows;
     uint64_t seed[2];
 };
 
@@ -45,57 +54,80 @@ typedef struct key {
     bool backwards;
 } key;
 
-/* ---- arrays -------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 
-static inline size_t slot_words(unsigned words)
+/* Zeroed, by the kernel and page by page where it is large: nobody waits for it. */
+static void *memory_make(size_t bytes)
+{
+    if (bytes < HUGE_PAGE)
+        return calloc(1, bytes);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+    return p;
+}
+
+static void memory_free(void *p, size_t bytes)
+{
+    if (p && bytes >= HUGE_PAGE)
+        munmap(p, bytes);
+    else
+        free(p);
+}
+
+/* Mapped memory grows without a copy: its pages move to another address. */
+static void *memory_grow(void *p, size_t bytes, size_t wanted)
+{
+    if (p && bytes >= HUGE_PAGE) {
+        void *moved = mremap(p, bytes, wanted, MREMAP_MAYMOVE);
+        return moved == MAP_FAILED ? NULL : moved;
+    }
+    void *grown = memory_make(wanted);
+    if (grown && p) {
+        memcpy(grown, p, bytes);
+        memory_free(p, bytes);
+    }
+    return grown;
+}
+
+static inline size_t flow_words(unsigned words)
 {
     return words + COUNTER_WORDS;
 }
 
-static inline uint64_t *slot_at(const array *a, size_t i, unsigned words)
+static inline uint64_t *flow_at(const half *h, size_t i, unsigned words)
 {
-    return a->slots + i * slot_words(words);
+    return h->flows + i * flow_words(words);
 }
 
-static size_t array_bytes(const array *a, unsigned words)
+static size_t flow_bytes(size_t flows, unsigned words)
 {
-    return a->slots ? (a->mask + 1) * slot_words(words) * sizeof(uint64_t) : 0;
+    return flows * flow_words(words) * sizeof(uint64_t);
 }
 
-/* Zeroed, by the kernel and page by page where it is large: nobody waits for it. */
-static bool array_make(array *a, size_t capacity, unsigned words)
+static size_t index_bytes(const flow_index *x)
 {
-    *a = (array){.mask = capacity - 1};
-    size_t slot = slot_words(words) * sizeof(uint64_t);
-    if (capacity > SIZE_MAX / slot)
-        return false;
-    size_t bytes = capacity * slot;
-    if (bytes < HUGE_PAGE) {
-        a->slots = calloc(1, bytes);
-        return a->slots != NULL;
-    }
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return false;
-    (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
-    a->slots = p;
-    return true;
+    return x->slots ? (x->mask + 1) * sizeof *x->slots : 0;
 }
 
-static void array_free(array *a, unsigned words)
+static bool index_make(flow_index *x, size_t capacity)
 {
-    size_t bytes = array_bytes(a, words);
-    if (bytes < HUGE_PAGE)
-        free(a->slots);
-    else
-        munmap(a->slots, bytes);
-    *a = (array){0};
+    *x = (flow_index){.slots = memory_make(capacity * sizeof *x->slots), .mask = capacity - 1};
+    return x->slots != NULL;
+}
+
+static void index_free(flow_index *x)
+{
+    memory_free(x->slots, index_bytes(x));
+    *x = (flow_index){0};
 }
 
 static void half_free(half *h, unsigned words)
 {
-    array_free(&h->now, words);
-    array_free(&h->old, words);
+    memory_free(h->flows, flow_bytes(h->room, words));
+    index_free(&h->now);
+    index_free(&h->old);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------------- */
@@ -116,7 +148,7 @@ static inline uint32_t load32(const uint8_t *p)
 
 static inline uint64_t last_word(uint16_t first_port, uint16_t second_port, uint8_t proto)
 {
-    return (uint64_t)first_port << 48 | (uint64_t)second_port << 32 | (uint64_t)proto << 8 | OCCUPIED;
+    return (uint64_t)first_port << 48 | (uint64_t)second_port << 32 | (uint64_t)proto << 8;
 }
 
 static inline key key_v4(const gp_packet *p)
@@ -153,187 +185,293 @@ static inline uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)r ^ (uint64_t)(r >> 64);
 }
 
+/* The flags are part of the flow, not of the key. */
 static inline uint64_t hash_key(const uint64_t seed[2], const uint64_t *w, unsigned words)
 {
     uint64_t h = seed[0];
     for (unsigned i = 0; i + 1 < words; i++)
         h = fold(h ^ w[i], seed[1] ^ UINT64_C(0xa0761d6478bd642f));
-    /* The direction is part of the entry, not of the key. */
     return fold(h ^ (w[words - 1] & ~(uint64_t)FLAGS), seed[1] ^ UINT64_C(0xe7037ed1a0b428db));
 }
 
-static inline bool key_equal(const uint64_t *slot, const uint64_t *w, unsigned words)
+static inline bool key_equal(const uint64_t *flow, const uint64_t *w, unsigned words)
 {
-    uint64_t diff = (slot[words - 1] ^ w[words - 1]) & ~(uint64_t)FLAGS;
+    uint64_t diff = (flow[words - 1] ^ w[words - 1]) & ~(uint64_t)FLAGS;
     for (unsigned i = 0; i + 1 < words; i++)
-        diff |= slot[i] ^ w[i];
+        diff |= flow[i] ^ w[i];
     return diff == 0;
 }
 
-/* The slot of a key, or the empty one where it belongs. */
-static inline uint64_t *find(const array *a, uint64_t hash, const uint64_t *w, unsigned words)
+/* ---- the index ----------------------------------------------------------------------------------------- */
+
+/* Where a slot has bits left beside the number of a flow, they are of the hash: its high word's, since the
+ * low bits of the low word say where the slot is. */
+static inline uint32_t tag_of(const flow_index *x, uint64_t hash)
 {
-    for (size_t i = (size_t)hash & a->mask;; i = (i + 1) & a->mask) {
-        uint64_t *slot = slot_at(a, i, words);
-        if (!slot[words - 1] || key_equal(slot, w, words))
-            return slot;
+    return (uint32_t)(hash >> 32) & ~(uint32_t)x->mask;
+}
+
+static inline size_t flow_number(const flow_index *x, uint32_t slot)
+{
+    return (slot & x->mask) - 1;
+}
+
+/* The flow of a key; NULL, and in *empty the slot where it belongs. */
+static inline uint64_t *find(const half *h, const flow_index *x, uint64_t hash, const uint64_t *w,
+                             unsigned words, size_t *empty)
+{
+    const uint32_t tag = tag_of(x, hash);
+    for (size_t i = (size_t)hash & x->mask;; i = (i + 1) & x->mask) {
+        uint32_t slot = x->slots[i];
+        if (!slot) {
+            *empty = i;
+            return NULL;
+        }
+        if ((slot & ~(uint32_t)x->mask) != tag)
+            continue;
+        uint64_t *flow = flow_at(h, flow_number(x, slot), words);
+        if (key_equal(flow, w, words))
+            return flow;
     }
+}
+
+static inline void enter(flow_index *x, size_t at, uint64_t hash, size_t number)
+{
+    x->slots[at] = tag_of(x, hash) | (uint32_t)(number + 1);
+}
+
+static void enter_anew(flow_index *x, uint64_t hash, size_t number)
+{
+    size_t i = (size_t)hash & x->mask;
+    while (x->slots[i])
+        i = (i + 1) & x->mask;
+    enter(x, i, hash, number);
 }
 
 /* ---- growing ------------------------------------------------------------------------------------------- */
 
-static inline void copy_slot(uint64_t *to, const uint64_t *from, unsigned words)
+static void move_some(const gp_flowtable *t, half *h, size_t flows, unsigned words)
 {
-    memcpy(to, from, slot_words(words) * sizeof *to);
-}
-
-static inline bool is_waiting(const uint64_t *old_slot, unsigned words)
-{
-    return old_slot[words - 1] && !(old_slot[words - 1] & MOVED);
-}
-
-static void move_some(const gp_flowtable *t, half *h, size_t slots, unsigned words)
-{
-    for (; slots && h->moved <= h->old.mask; slots--, h->moved++) {
-        const uint64_t *from = slot_at(&h->old, h->moved, words);
-        if (is_waiting(from, words))
-            copy_slot(find(&h->now, hash_key(t->seed, from, words), from, words), from, words);
+    while (flows && h->moved < h->to_move) {
+        uint64_t hashes[BATCH];
+        size_t left = h->to_move - h->moved;
+        size_t n = flows < BATCH ? flows : BATCH;
+        n = n < left ? n : left;
+        for (size_t i = 0; i < n; i++) {
+            hashes[i] = hash_key(t->seed, flow_at(h, h->moved + i, words), words);
+            __builtin_prefetch(&h->now.slots[(size_t)hashes[i] & h->now.mask], 1);
+        }
+        for (size_t i = 0; i < n; i++)
+            enter_anew(&h->now, hashes[i], h->moved + i);
+        h->moved += n;
+        flows -= n;
     }
-    if (h->moved > h->old.mask)
-        array_free(&h->old, words);
+    if (h->moved == h->to_move)
+        index_free(&h->old);
 }
 
-static bool grow(const gp_flowtable *t, half *h, unsigned words)
+static bool grow_index(const gp_flowtable *t, half *h, unsigned words)
 {
-    array bigger;
+    flow_index bigger;
     if (h->old.slots)
         move_some(t, h, SIZE_MAX, words); /* never in practice, see MOVES_PER_FLOW */
-    if (!array_make(&bigger, h->now.slots ? (h->now.mask + 1) * 2 : FIRST_CAPACITY, words))
+    if (!index_make(&bigger, h->now.slots ? (h->now.mask + 1) * 2 : FIRST_CAPACITY))
         return false;
     h->old = h->now;
     h->now = bigger;
     h->moved = 0;
-    h->grown++;
+    h->to_move = h->n;
     return true;
 }
 
-/* Room for one more at a load of three quarters at most. */
-static inline bool is_full(const half *h)
+static bool grow_flows(half *h, size_t wanted, unsigned words)
 {
-    return !h->now.slots || h->n + 1 > h->now.mask - h->now.mask / 4;
+    uint64_t *grown = memory_grow(h->flows, flow_bytes(h->room, words), flow_bytes(wanted, words));
+    if (!grown)
+        return false;
+    h->flows = grown;
+    h->room = wanted;
+    return true;
+}
+
+/* Room for one more; the index at a load of three quarters at most. */
+static inline bool make_room(const gp_flowtable *t, half *h, unsigned words)
+{
+    if (t->v4.n + t->v6.n >= t->max_flows)
+        return false;
+    if (h->n == h->room && !grow_flows(h, h->room ? h->room * 2 : FIRST_CAPACITY, words))
+        return false;
+    bool full = !h->now.slots || h->n + 1 > h->now.mask - h->now.mask / 4;
+    return !full || grow_index(t, h, words);
 }
 
 /* ---- adding -------------------------------------------------------------------------------------------- */
 
-static const uint64_t *lookup(const gp_flowtable *t, const uint64_t *w, unsigned words)
+static inline uint64_t *lookup(const half *h, uint64_t hash, const uint64_t *w, unsigned words)
 {
-    const half *h = words == V4_WORDS ? &t->v4 : &t->v6;
-    uint64_t hash = hash_key(t->seed, w, words);
-    const uint64_t *slot = h->now.slots ? find(&h->now, hash, w, words) : NULL;
-    if (slot && !slot[words - 1] && h->old.slots)
-        slot = find(&h->old, hash, w, words);
-    return slot && slot[words - 1] ? slot : NULL;
+    size_t nowhere;
+    uint64_t *flow = h->now.slots ? find(h, &h->now, hash, w, words, &nowhere) : NULL;
+    if (!flow && h->old.slots)
+        flow = find(h, &h->old, hash, w, words, &nowhere);
+    return flow;
+}
+
+static inline const half *half_of(const gp_flowtable *t, unsigned words)
+{
+    return words == V4_WORDS ? &t->v4 : &t->v6;
 }
 
 /* SWAPPED if the flow runs from the key's second endpoint to its first. */
-static uint64_t direction_of(const gp_flowtable *previous, const gp_packet *p, const key *k, unsigned words)
+static uint64_t direction_of(const gp_flowtable *previous, const gp_packet *p, const key *k, uint64_t hash,
+                             unsigned words)
 {
-    const uint64_t *known = previous ? lookup(previous, k->w, words) : NULL;
+    const uint64_t *known = previous ? lookup(half_of(previous, words), hash, k->w, words) : NULL;
     if (known)
         return known[words - 1] & SWAPPED;
     return k->backwards != gp_packet_is_reply(p) ? SWAPPED : 0;
 }
 
-/* Fills the empty slot where a key belongs: from the old array, or as a new flow. */
-static void occupy(gp_flowtable *t, const gp_flowtable *previous, half *h, uint64_t *slot, uint64_t hash,
-                   const key *k, const gp_packet *p, unsigned words)
+/* NULL beyond the limit. */
+static uint64_t *new_flow(gp_flowtable *t, const gp_flowtable *previous, half *h, const key *k, uint64_t hash,
+                          const gp_packet *p, unsigned words)
 {
-    uint64_t *old = h->old.slots ? find(&h->old, hash, k->w, words) : NULL;
-    if (old && old[words - 1]) {
-        copy_slot(slot, old, words);
-        old[words - 1] |= MOVED;
-    } else {
-        memcpy(slot, k->w, words * sizeof *slot);
-        slot[words - 1] |= direction_of(previous, p, k, words);
-        h->n++;
-    }
+    if (!make_room(t, h, words))
+        return NULL;
+    uint64_t *flow = flow_at(h, h->n, words);
+    memcpy(flow, k->w, words * sizeof *flow);
+    flow[words - 1] |= direction_of(previous, p, k, hash, words);
+    memset(flow + words, 0, COUNTER_WORDS * sizeof *flow);
+    enter_anew(&h->now, hash, h->n++);
     if (h->old.slots)
         move_some(t, h, MOVES_PER_FLOW, words);
+    return flow;
 }
 
-static inline __attribute__((always_inline)) bool add(gp_flowtable *t, const gp_flowtable *previous, half *h,
+static void count_overflow(half *h, const gp_counted *p)
+{
+    const gp_counters c = {
+        .bytes_rcvd = p->outgoing ? 0 : p->len,
+        .bytes_sent = p->outgoing ? p->len : 0,
+        .pkts_rcvd = !p->outgoing,
+        .pkts_sent = p->outgoing,
+    };
+    gp_counters_add(&h->overflow, &c);
+    h->overflow_changed = true;
+}
+
+static inline __attribute__((always_inline)) void add(gp_flowtable *t, const gp_flowtable *previous, half *h,
                                                       const key *k, uint64_t hash, const gp_counted *p,
                                                       unsigned words)
 {
-    if (is_full(h) && !grow(t, h, words))
+    uint64_t *flow = lookup(h, hash, k->w, words);
+    if (!flow && !(flow = new_flow(t, previous, h, k, hash, &p->packet, words))) {
+        count_overflow(h, p);
+        return;
+    }
+    flow[words - 1] |= CHANGED;
+    flow[words + p->outgoing] += p->len;
+    flow[words + 2 + p->outgoing]++;
+}
+
+static inline void prefetch_slot(const half *h, uint64_t hash)
+{
+    if (h->now.slots)
+        __builtin_prefetch(&h->now.slots[(size_t)hash & h->now.mask]);
+}
+
+/* Fetches what the slot of a hash most likely refers to; it may lie in two cache lines. False: nothing there.
+ */
+static inline bool prefetch_flow(const half *h, uint64_t hash, unsigned words)
+{
+    const flow_index *x = &h->now;
+    if (!x->slots)
         return false;
-    uint64_t *slot = find(&h->now, hash, k->w, words);
-    if (!slot[words - 1])
-        occupy(t, previous, h, slot, hash, k, &p->packet, words);
-    slot[words - 1] |= CHANGED; /* in a cache line that is written anyway */
-    slot[words + p->outgoing] += p->len;
-    slot[words + 2 + p->outgoing]++;
+    uint32_t slot = x->slots[(size_t)hash & x->mask];
+    if (!slot)
+        return false;
+    const uint64_t *flow = flow_at(h, flow_number(x, slot), words);
+    __builtin_prefetch(flow, 1);
+    __builtin_prefetch(flow + flow_words(words) - 1, 1);
     return true;
 }
 
-/* Fetches the slot of a hash ahead of its use; it may lie in two cache lines. */
-static inline void prefetch(const half *h, uint64_t hash, unsigned words)
+/* New flows ask the previous table: fetches from there for the packets that `absent` names. */
+static void prefetch_previous(const gp_flowtable *previous, const gp_counted *packets, const uint64_t *hashes,
+                              const uint8_t *absent, size_t n)
 {
-    if (!h->now.slots)
-        return;
-    const uint64_t *slot = slot_at(&h->now, (size_t)hash & h->now.mask, words);
-    __builtin_prefetch(slot, 1);
-    __builtin_prefetch(slot + slot_words(words) - 1, 1);
+    for (size_t i = 0; i < n; i++)
+        prefetch_slot(packets[absent[i]].packet.v6 ? &previous->v6 : &previous->v4, hashes[absent[i]]);
+    for (size_t i = 0; i < n; i++) {
+        bool v6 = packets[absent[i]].packet.v6;
+        (void)prefetch_flow(v6 ? &previous->v6 : &previous->v4, hashes[absent[i]], v6 ? V6_WORDS : V4_WORDS);
+    }
 }
 
-size_t gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n)
+static void add_batch(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n)
 {
-    enum { BATCH = 32 };
     key keys[BATCH];
     uint64_t hashes[BATCH];
-    size_t counted = 0;
-    for (; n; packets += BATCH) {
-        size_t batch = n < BATCH ? n : BATCH;
-        for (size_t i = 0; i < batch; i++) {
-            bool v6 = packets[i].packet.v6;
-            keys[i] = v6 ? key_v6(&packets[i].packet) : key_v4(&packets[i].packet);
-            hashes[i] = hash_key(t->seed, keys[i].w, v6 ? V6_WORDS : V4_WORDS);
-            prefetch(v6 ? &t->v6 : &t->v4, hashes[i], v6 ? V6_WORDS : V4_WORDS);
-        }
-        for (size_t i = 0; i < batch; i++)
-            counted += packets[i].packet.v6
-                           ? add(t, previous, &t->v6, &keys[i], hashes[i], &packets[i], V6_WORDS)
-                           : add(t, previous, &t->v4, &keys[i], hashes[i], &packets[i], V4_WORDS);
-        n -= batch;
+    uint8_t absent[BATCH];
+    size_t n_absent = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool v6 = packets[i].packet.v6;
+        keys[i] = v6 ? key_v6(&packets[i].packet) : key_v4(&packets[i].packet);
+        hashes[i] = hash_key(t->seed, keys[i].w, v6 ? V6_WORDS : V4_WORDS);
+        prefetch_slot(v6 ? &t->v6 : &t->v4, hashes[i]);
     }
-    return counted;
+    for (size_t i = 0; i < n; i++) {
+        bool v6 = packets[i].packet.v6;
+        absent[n_absent] = (uint8_t)i;
+        n_absent += !prefetch_flow(v6 ? &t->v6 : &t->v4, hashes[i], v6 ? V6_WORDS : V4_WORDS);
+    }
+    if (previous && n_absent)
+        prefetch_previous(previous, packets, hashes, absent, n_absent);
+    for (size_t i = 0; i < n; i++)
+        if (packets[i].packet.v6)
+            add(t, previous, &t->v6, &keys[i], hashes[i], &packets[i], V6_WORDS);
+        else
+            add(t, previous, &t->v4, &keys[i], hashes[i], &packets[i], V4_WORDS);
+    if (t->v4.old.slots)
+        move_some(t, &t->v4, MOVES_PER_BATCH, V4_WORDS);
+    if (t->v6.old.slots)
+        move_some(t, &t->v6, MOVES_PER_BATCH, V6_WORDS);
+}
+
+void gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n)
+{
+    for (; n > BATCH; n -= BATCH, packets += BATCH)
+        add_batch(t, previous, packets, BATCH);
+    add_batch(t, previous, packets, n);
 }
 
 /* ---- making ---------------------------------------------------------------------------------------------
  */
 
-/* A half of the size that `like` flows need; smaller where memory does not allow for that. */
+/* Room for as many flows as `like` has; less where memory does not allow for that. */
 static void reserve(half *h, size_t like, unsigned words)
 {
     size_t capacity = FIRST_CAPACITY;
-    while (like > capacity / 2)
+    while (like > capacity - capacity / 4)
         capacity *= 2;
-    if (like && !array_make(&h->now, capacity, words))
-        h->now = (array){0};
+    if (like && !index_make(&h->now, capacity))
+        h->now = (flow_index){0};
+    if (like)
+        (void)grow_flows(h, like, words);
 }
 
-gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, gp_error *err)
+gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, size_t max_flows, gp_error *err)
 {
     gp_flowtable *t = calloc(1, sizeof *t);
     if (!t)
         return gp_fail(err, GP_ENOMEM, "out of memory for a flow table");
-    if (getrandom(t->seed, sizeof t->seed, 0) != (ssize_t)sizeof t->seed) {
-        free(t);
-        return gp_fail_errno(err, errno, "cannot get random numbers for a flow table");
-    }
+    t->max_flows = max_flows && max_flows < GP_FLOWTABLE_MAX_FLOWS ? max_flows : GP_FLOWTABLE_MAX_FLOWS;
     if (like) {
+        memcpy(t->seed, like->seed, sizeof t->seed); /* a hash is good for both */
         reserve(&t->v4, like->v4.n, V4_WORDS);
         reserve(&t->v6, like->v6.n, V6_WORDS);
+    } else if (getrandom(t->seed, sizeof t->seed, 0) != (ssize_t)sizeof t->seed) {
+        free(t);
+        return gp_fail_errno(err, errno, "cannot get random numbers for a flow table");
     }
     *out = t;
     return GP_OK;
@@ -356,47 +494,40 @@ size_t gp_flowtable_flows(const gp_flowtable *t)
     return t->v4.n + t->v6.n;
 }
 
-size_t gp_flowtable_bytes(const gp_flowtable *t)
+static size_t half_bytes(const half *h, unsigned words)
 {
-    return array_bytes(&t->v4.now, V4_WORDS) + array_bytes(&t->v4.old, V4_WORDS) +
-           array_bytes(&t->v6.now, V6_WORDS) + array_bytes(&t->v6.old, V6_WORDS);
+    return flow_bytes(h->n, words) + index_bytes(&h->now) + index_bytes(&h->old);
 }
 
-/* Walks over the flows: *at begins at 0. NULL at the end. */
-static const uint64_t *next_slot(const half *h, size_t *at, unsigned words)
+size_t gp_flowtable_bytes(const gp_flowtable *t)
 {
-    size_t n_now = h->now.slots ? h->now.mask + 1 : 0;
-    size_t n_old = h->old.slots ? h->old.mask + 1 : 0;
-    for (; *at < n_now; ++*at) {
-        const uint64_t *slot = slot_at(&h->now, *at, words);
-        if (slot[words - 1]) {
-            ++*at;
-            return slot;
-        }
-    }
-    for (; *at < n_now + n_old; ++*at) {
-        size_t i = *at - n_now;
-        const uint64_t *slot = slot_at(&h->old, i, words);
-        if (i >= h->moved && is_waiting(slot, words)) {
-            ++*at;
-            return slot;
-        }
-    }
-    return NULL;
+    return half_bytes(&t->v4, V4_WORDS) + half_bytes(&t->v6, V6_WORDS);
+}
+
+static gp_counters counters_of(const uint64_t *flow, unsigned words)
+{
+    const uint64_t *c = flow + words;
+    return (gp_counters){c[0], c[1], c[2], c[3]};
 }
 
 static void sum_half(const half *h, unsigned words, gp_counters *sum)
 {
-    size_t at = 0;
-    for (const uint64_t *s; (s = next_slot(h, &at, words)) != NULL;) {
-        const uint64_t *c = s + words;
-        gp_counters_add(sum, &(gp_counters){c[0], c[1], c[2], c[3]});
+    for (size_t i = 0; i < h->n; i++) {
+        gp_counters c = counters_of(flow_at(h, i, words), words);
+        gp_counters_add(sum, &c);
     }
+}
+
+gp_counters gp_flowtable_overflow(const gp_flowtable *t)
+{
+    gp_counters sum = t->v4.overflow;
+    gp_counters_add(&sum, &t->v6.overflow);
+    return sum;
 }
 
 gp_counters gp_flowtable_totals(const gp_flowtable *t)
 {
-    gp_counters sum = {0};
+    gp_counters sum = gp_flowtable_overflow(t);
     sum_half(&t->v4, V4_WORDS, &sum);
     sum_half(&t->v6, V6_WORDS, &sum);
     return sum;
@@ -422,39 +553,76 @@ static gp_addr addr_v6(const uint64_t *w)
     return gp_addr_from_bytes(bytes, sizeof bytes);
 }
 
-static gp_flow flow_of(const uint64_t *slot, unsigned words)
+static gp_flow flow_of(const uint64_t *flow, unsigned words)
 {
-    uint64_t last = slot[words - 1];
-    const uint64_t *c = slot + words;
+    uint64_t last = flow[words - 1];
     bool swapped = last & SWAPPED;
-    gp_addr first = words == V4_WORDS ? addr_v4((uint32_t)(slot[0] >> 32)) : addr_v6(slot);
-    gp_addr second = words == V4_WORDS ? addr_v4((uint32_t)slot[0]) : addr_v6(slot + 2);
+    gp_addr first = words == V4_WORDS ? addr_v4((uint32_t)(flow[0] >> 32)) : addr_v6(flow);
+    gp_addr second = words == V4_WORDS ? addr_v4((uint32_t)flow[0]) : addr_v6(flow + 2);
     return (gp_flow){
         .sip = swapped ? second : first,
         .dip = swapped ? first : second,
         .dport = swapped ? (uint16_t)(last >> 48) : (uint16_t)(last >> 32),
         .proto = (uint8_t)(last >> 8),
-        .c = {c[0], c[1], c[2], c[3]},
+        .c = counters_of(flow, words),
     };
 }
 
-static size_t export_half(const half *h, unsigned words, gp_flow *out)
+static bool has_overflow(const half *h)
+{
+    return h->overflow.pkts_rcvd + h->overflow.pkts_sent > 0;
+}
+
+static const uint8_t unspecified[16]; /* 0.0.0.0 and :: */
+
+static bool is_overflow(const gp_session *s)
+{
+    return s->proto == GP_OVERFLOW_PROTO && memcmp(s->sip.bytes, unspecified, sizeof unspecified) == 0 &&
+           memcmp(s->dip.bytes, unspecified, sizeof unspecified) == 0;
+}
+
+static gp_flow overflow_of(const half *h, unsigned words)
+{
+    gp_addr any = gp_addr_from_bytes(unspecified, words == V4_WORDS ? 4 : 16);
+    return (gp_flow){.sip = any, .dip = any, .proto = GP_OVERFLOW_PROTO, .c = h->overflow};
+}
+
+/* The overflow stands behind the flows of its half. */
+static bool half_flow(const half *h, unsigned words, size_t number, gp_flow *out)
+{
+    if (number < h->n)
+        *out = flow_of(flow_at(h, number, words), words);
+    else if (number == h->n && has_overflow(h))
+        *out = overflow_of(h, words);
+    else
+        return false;
+    return true;
+}
+
+size_t gp_flowtable_export_some(const gp_flowtable *t, gp_flowtable_walk *w, gp_flow *out, size_t max)
 {
     size_t n = 0;
-    size_t at = 0;
-    for (const uint64_t *s; (s = next_slot(h, &at, words)) != NULL;)
-        out[n++] = flow_of(s, words);
+    while (n < max && w->stage < GP_WALK_END) {
+        unsigned words = w->stage == 0 ? V4_WORDS : V6_WORDS;
+        if (half_flow(half_of(t, words), words, w->at, &out[n])) {
+            n++;
+            w->at++;
+        } else {
+            w->stage++;
+            w->at = 0;
+        }
+    }
     return n;
 }
 
 gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err)
 {
-    size_t total = gp_flowtable_flows(t);
-    gp_flow *flows = total < SIZE_MAX / sizeof *flows ? malloc((total + 1) * sizeof *flows) : NULL;
+    size_t total = gp_flowtable_flows(t) + OVERFLOWS;
+    gp_flow *flows = total < SIZE_MAX / sizeof *flows ? malloc(total * sizeof *flows) : NULL;
     if (!flows)
         return gp_fail(err, GP_ENOMEM, "out of memory for %zu flows", total);
-    *n = export_half(&t->v4, V4_WORDS, flows);
-    *n += export_half(&t->v6, V6_WORDS, flows + *n);
+    gp_flowtable_walk w = {0};
+    *n = gp_flowtable_export_some(t, &w, flows, total);
     *out = flows;
     return GP_OK;
 }
@@ -462,10 +630,10 @@ gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_
 /* ---- sessions: what the journal takes and gives back -----------------------------------------------------
  */
 
-static gp_session session_of(const uint64_t *slot, unsigned words)
+static gp_session session_of(const uint64_t *flow, unsigned words)
 {
-    uint64_t last = slot[words - 1];
-    gp_flow f = flow_of(slot, words);
+    uint64_t last = flow[words - 1];
+    gp_flow f = flow_of(flow, words);
     return (gp_session){
         .sip = f.sip,
         .dip = f.dip,
@@ -476,46 +644,55 @@ static gp_session session_of(const uint64_t *slot, unsigned words)
     };
 }
 
-/* The stages of a walk: old and new array of IPv4, then of IPv6. The old one comes first: what moves to the
- * new one meanwhile is then still met there. */
-static bool is_old_stage(unsigned stage)
+static bool take_overflow(half *h, unsigned words, bool all, gp_session *out)
 {
-    return stage % 2 == 0;
+    if (!has_overflow(h) || !(all || h->overflow_changed))
+        return false;
+    gp_flow f = overflow_of(h, words);
+    *out = (gp_session){.sip = f.sip, .dip = f.dip, .proto = f.proto, .c = f.c};
+    h->overflow_changed = false;
+    return true;
 }
 
-/* Puts the walk where the next slot to look at is; NULL at the end. */
-static uint64_t *walk_on(const gp_flowtable *t, gp_flowtable_walk *w, unsigned *words)
+/* True if the next flow of a walk is one to take. */
+static bool take_next(half *h, unsigned words, gp_flowtable_walk *w, gp_session *out)
 {
-    while (w->stage < GP_WALK_END) {
-        const half *h = w->stage < 2 ? &t->v4 : &t->v6;
-        *words = w->stage < 2 ? V4_WORDS : V6_WORDS;
-        if (w->grown != h->grown) /* everything is elsewhere now */
-            *w = (gp_flowtable_walk){.stage = w->stage & ~1u, .grown = h->grown, .all = w->all};
-        const array *a = is_old_stage(w->stage) ? &h->old : &h->now;
-        if (is_old_stage(w->stage) && w->at < h->moved)
-            w->at = h->moved;
-        if (a->slots && w->at <= a->mask)
-            return slot_at(a, w->at++, *words);
+    if (w->at == h->n) {
         w->stage++;
         w->at = 0;
+        return take_overflow(h, words, w->all, out);
     }
-    return NULL;
+    uint64_t *flow = flow_at(h, w->at++, words);
+    if (!w->all && !(flow[words - 1] & CHANGED))
+        return false;
+    flow[words - 1] &= ~(uint64_t)CHANGED;
+    *out = session_of(flow, words);
+    return true;
 }
 
 size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max)
 {
     size_t n = 0;
-    for (size_t looked = 0; looked < WALK_SLOTS && n < max; looked++) {
-        unsigned words;
-        uint64_t *slot = walk_on(t, w, &words);
-        if (!slot)
-            break;
-        if (!is_waiting(slot, words) || !(w->all || slot[words - 1] & CHANGED))
-            continue;
-        slot[words - 1] &= ~(uint64_t)CHANGED;
-        out[n++] = session_of(slot, words);
-    }
+    for (size_t looked = 0; looked < WALK_FLOWS && n < max && w->stage < GP_WALK_END; looked++)
+        n +=
+            w->stage == 0 ? take_next(&t->v4, V4_WORDS, w, &out[n]) : take_next(&t->v6, V6_WORDS, w, &out[n]);
     return n;
+}
+
+static void set_counters(uint64_t *to, const gp_counters *c, bool add_up)
+{
+    const uint64_t counts[COUNTER_WORDS] = {c->bytes_rcvd, c->bytes_sent, c->pkts_rcvd, c->pkts_sent};
+    for (unsigned i = 0; i < COUNTER_WORDS; i++)
+        to[i] = add_up ? to[i] + counts[i] : counts[i];
+}
+
+static void put_overflow(half *h, const gp_session *s, bool add_up)
+{
+    gp_counters sum = s->c;
+    if (add_up)
+        gp_counters_add(&sum, &h->overflow);
+    h->overflow = sum;
+    h->overflow_changed = true;
 }
 
 bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
@@ -528,22 +705,27 @@ bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
                          .v6 = s->sip.len == 16};
     unsigned words = p.v6 ? V6_WORDS : V4_WORDS;
     half *h = p.v6 ? &t->v6 : &t->v4;
+    if (is_overflow(s)) {
+        put_overflow(h, s, add_up);
+        return true;
+    }
     key k = p.v6 ? key_v6(&p) : key_v4(&p);
     uint64_t hash = hash_key(t->seed, k.w, words);
-    if (is_full(h) && !grow(t, h, words))
-        return false;
-    uint64_t *slot = find(&h->now, hash, k.w, words);
-    if (!slot[words - 1]) {
-        occupy(t, NULL, h, slot, hash, &k, &p, words);
-        slot[words - 1] &= ~(uint64_t)SWAPPED;
-        slot[words - 1] |= k.backwards ? SWAPPED : 0;
+    uint64_t *flow = lookup(h, hash, k.w, words);
+    if (!flow) {
+        flow = new_flow(t, NULL, h, &k, hash, &p, words);
+        if (!flow)
+            return false;
+        flow[words - 1] &= ~(uint64_t)SWAPPED;
+        flow[words - 1] |= k.backwards ? SWAPPED : 0;
     }
-    const uint64_t counts[COUNTER_WORDS] = {s->c.bytes_rcvd, s->c.bytes_sent, s->c.pkts_rcvd, s->c.pkts_sent};
-    for (unsigned i = 0; i < COUNTER_WORDS; i++)
-        slot[words + i] = add_up ? slot[words + i] + counts[i] : counts[i];
-    slot[words - 1] |= CHANGED;
+    set_counters(flow + words, &s->c, add_up);
+    flow[words - 1] |= CHANGED;
     return true;
 }
+
+/* ---- merging ---------------------------------------------------------------------------------------------
+ */
 
 static int compare_keys(const void *a, const void *b)
 {

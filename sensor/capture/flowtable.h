@@ -1,17 +1,25 @@
 /*
- * flowtable.h - the flows of one interface in the running interval.
+ * flowtable.h - the flows of one ring in the running interval.
  *
  * A conversation is stored once whichever way its packets run: the key holds the endpoint with the smaller
  * (address, port) first, and a bit says whether the flow runs the other way. So each packet costs one lookup.
- * IPv4 keys are two machine words, IPv6 keys five; both tables use open addressing with a hash that is
- * seeded per table (getrandom), so an attacker cannot choose colliding flows.
  *
- * A table grows in small steps: the greater array is there at once, and each new flow moves a few slots over
- * from the old one. So no packet waits for a whole table to be copied while the ring behind it fills up.
+ * Flows lie one behind the other in the order in which they began: 48 bytes with an IPv4 key, 72 with an IPv6
+ * key. An index beside them, open addressing with linear probing, holds 4 bytes a slot: the number of the
+ * flow, and in the bits that this leaves free a part of the hash, so that hardly ever a wrong flow is looked
+ * at. The hash is seeded (getrandom), so an attacker cannot choose colliding flows.
+ *
+ * A table grows in small steps: only the index is built anew, and each batch of packets enters a few flows
+ * into the new one. Flows stay where they are. So no packet waits for a whole table to be copied while the
+ * ring behind it fills up.
  *
  * The direction of a flow is decided by its first packet. Flows that were active in the interval before keep
  * the direction they had: a new table is given the one it replaces (`previous`) and asks it before
  * classifying.
+ *
+ * A table has a limit. What would be a new flow beyond it, or one that there is no memory for, counts in one
+ * flow for all, the overflow: no packet is missing from the sums. It shows as 0.0.0.0 -> 0.0.0.0 (or :: ->
+ * ::), port 0, protocol 255, which is reserved (IANA) and so no traffic's.
  *
  * Not thread-safe while packets are added; a table that no longer changes may be read by any thread.
  */
@@ -24,28 +32,38 @@
 
 typedef struct gp_flowtable gp_flowtable;
 
-/* Made for as many flows as `like` holds (NULL: a few): the next interval is much like the last. */
-gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, gp_error *err);
+enum { GP_FLOWTABLE_MAX_FLOWS = 1 << 30, GP_OVERFLOW_PROTO = 255 };
+
+/* For at most max_flows flows (0: GP_FLOWTABLE_MAX_FLOWS). Made for as many as `like` holds (NULL: a few),
+ * since the next interval is much like the last. */
+gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, size_t max_flows, gp_error *err);
 void gp_flowtable_free(gp_flowtable *t);
 
-/* A parsed packet with what counts of it. */
-typedef struct gp_counted {
-    gp_packet packet;
-    uint32_t len;
-    bool outgoing;
-} gp_counted;
-
 /* Counts packets, in order: many at a time, so that memory is fetched for the next while the first are
- * counted. Returns how many were counted; the others would have been new flows that there is no memory for.
- */
-size_t gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n);
+ * counted. previous: NULL, or the table that this one was made like. */
+void gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n);
 
 size_t gp_flowtable_flows(const gp_flowtable *t); /* conversations, source ports told apart */
 size_t gp_flowtable_bytes(const gp_flowtable *t); /* memory in use */
 gp_counters gp_flowtable_totals(const gp_flowtable *t);
+gp_counters gp_flowtable_overflow(const gp_flowtable *t); /* what of it has no flow of its own */
 
-/* The conversations as flows, in no order; keys may repeat. *out is malloc'ed. */
+/* How far a walk over a table has come. Begin with {0}; gp_flowtable_take may begin with all = true, to be
+ * shown not only those that have changed since they were last taken. At GP_WALK_END all have been seen.
+ * Packets may be added between two steps. */
+typedef struct gp_flowtable_walk {
+    bool all;
+    unsigned stage; /* address family */
+    size_t at;      /* number of the flow */
+    unsigned ring;  /* see gp_capture_take */
+} gp_flowtable_walk;
+enum { GP_WALK_END = 2 };
+
+/* The conversations as flows, the overflow included, in no order that matters; keys may repeat. *out is
+ * malloc'ed. */
 gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err);
+/* The same step by step: up to max flows; returns how many. */
+size_t gp_flowtable_export_some(const gp_flowtable *t, gp_flowtable_walk *w, gp_flow *out, size_t max);
 /* Brings exported flows into the form that is stored: source ports are gone, so flows that have the same key
  * are added up. Sorted by key, IPv4 first. Returns how many remain. */
 size_t gp_flows_merge(gp_flow *flows, size_t n);
@@ -58,19 +76,11 @@ typedef struct gp_session {
     gp_counters c;
 } gp_session;
 
-/* How far a walk over the sessions of a table has come. Begin with {0}, or with all = true to be shown not
- * only those that have changed since they were last taken. At GP_WALK_END all have been seen. */
-typedef struct gp_flowtable_walk {
-    bool all;
-    unsigned stage, grown;
-    size_t at;
-} gp_flowtable_walk;
-enum { GP_WALK_END = 4 };
-
-/* Takes some sessions (max at most, in well below a millisecond; often none) and marks them as unchanged.
- * Packets may be added between two calls; a session that changes meanwhile may be met twice, never missed. */
+/* Takes some sessions (max at most, in well below a millisecond; often none) and marks them as unchanged. The
+ * overflow is one, too. A session that changes between two steps may be met twice, never missed. */
 size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
-/* Sets the counters of a session, or adds to them. False: no memory. The session counts as changed. */
+/* Sets the counters of a session, or adds to them. False: no memory, or beyond the limit. The session counts
+ * as changed. */
 bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up);
 
 #endif

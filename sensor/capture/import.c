@@ -47,7 +47,7 @@ static void rotate(importer *im)
 {
     gp_flowtable *fresh = NULL;
     write_interval(im);
-    gp_code code = gp_flowtable_new(&fresh, im->current, im->err);
+    gp_code code = gp_flowtable_new(&fresh, im->current, 0, im->err);
     if (code != GP_OK) {
         fail(im, code);
         return;
@@ -118,8 +118,7 @@ static void count_packet(importer *im, const gp_frame *f)
     }
     im->interval.processed++;
     c.outgoing = im->opt->n_local && is_local(im, &c.packet);
-    if (gp_flowtable_add(im->current, im->previous, &c, 1) != 1)
-        fail(im, gp_fail(im->err, GP_ENOMEM, "out of memory for the flows of one interval"));
+    gp_flowtable_add(im->current, im->previous, &c, 1);
 }
 
 static void count_frames(void *ctx, const gp_frame *frames, size_t n)
@@ -146,7 +145,7 @@ gp_code gp_capture_import(const char *path, const gp_import_options *opt, gp_wri
     *stats = (gp_import_stats){0};
     gp_code code = gp_source_open_file(&source, path, err);
     if (code == GP_OK)
-        code = gp_flowtable_new(&im.current, NULL, err);
+        code = gp_flowtable_new(&im.current, NULL, 0, err);
     if (code == GP_OK) {
         code = read_source(&im, source, err);
         /* What came before a damaged end is whole. */

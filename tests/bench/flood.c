@@ -1,6 +1,6 @@
 /*
- * gp-flood IFACE FLOWS PACKETS [RATE]: sends PACKETS small packets of FLOWS flows on a link, at RATE packets a
- * second or as fast as one core can, and says how fast that was. For links of a benchmark's own network
+ * gp-flood IFACE FLOWS PACKETS [RATE]: sends PACKETS small packets of FLOWS flows on a link, at RATE packets
+ * a second or as fast as one core can, and says how fast that was. For links of a benchmark's own network
  * namespace: it sends at most 2^28 packets and ends.
  */
 #include "tests/bench/traffic.h"

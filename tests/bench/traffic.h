@@ -38,9 +38,10 @@ static inline uint32_t traffic_next(traffic *t)
 static inline void traffic_template(uint8_t frame[TRAFFIC_FRAME])
 {
     static const uint8_t head[] = {
-        0x02, 0, 0, 0, 0xbe, 0x01, 0x02, 0, 0, 0, 0xbe, 0x02, 0x08, 0x00,            /* Ethernet */
-        0x45, 0, 0,  50, 0,  0,    0x40, 0, 64, 6, 0, 0, 10, 0, 0, 0, 198, 18, 0, 1, /* IPv4 */
-        0x80, 0, 35, 40, 0,  0,    0,    0, 0,  0, 0, 0, 0x50, 0x10, 0x10, 0,        /* TCP, ACK */
+        0x02, 0,  0,  0,  0xbe, 0x01, 0x02, 0, 0,  0, 0xbe, 0x02, 0x08, 0x00, /* Ethernet */
+        0x45, 0,  0,  50, 0,    0,    0x40, 0, 64, 6, 0,    0,    10,   0,    0,    0,
+        198,  18, 0,  1,                                                               /* IPv4 */
+        0x80, 0,  35, 40, 0,    0,    0,    0, 0,  0, 0,    0,    0x50, 0x10, 0x10, 0, /* TCP, ACK */
     };
     memset(frame, 0, TRAFFIC_FRAME);
     memcpy(frame, head, sizeof head);
