@@ -91,19 +91,40 @@ static gp_code set_addr(gp_gq_config *c, const char *v, gp_error *err)
     return replace(&c->addr, v, err);
 }
 
-static gp_code set_tls_cert(gp_gq_config *c, const char *v, gp_error *err)
+/* Settings that are just a text. */
+#define SET_TEXT(field)                                                                                      \
+    static gp_code set_##field(gp_gq_config *c, const char *v, gp_error *err)                                \
+    {                                                                                                        \
+        return replace(&c->field, v, err);                                                                   \
+    }
+SET_TEXT(tls_cert)
+SET_TEXT(tls_key)
+SET_TEXT(tls_client_ca)
+SET_TEXT(tokens)
+SET_TEXT(socket_owner)
+SET_TEXT(socket_group)
+SET_TEXT(token_file)
+SET_TEXT(sensor_ca)
+SET_TEXT(sensor_cert)
+SET_TEXT(sensor_key)
+#undef SET_TEXT
+
+static gp_code set_socket_mode(gp_gq_config *c, const char *v, gp_error *err)
 {
-    return replace(&c->tls_cert, v, err);
+    char *end = NULL;
+    unsigned long mode = strtoul(v, &end, 8);
+    if (end == v || *end || v[0] == '-' || mode == 0 || mode > 0777)
+        return gp_fail(err, GP_EINVAL, "server.socket.mode: \"%s\" is no mode from 0001 to 0777", v);
+    c->socket_mode = (mode_t)mode;
+    return GP_OK;
 }
 
-static gp_code set_tls_key(gp_gq_config *c, const char *v, gp_error *err)
+static gp_code set_allow_without_token(gp_gq_config *c, const char *v, gp_error *err)
 {
-    return replace(&c->tls_key, v, err);
-}
-
-static gp_code set_tls_client_ca(gp_gq_config *c, const char *v, gp_error *err)
-{
-    return replace(&c->tls_client_ca, v, err);
+    c->allow_without_token = strcmp(v, "true") == 0;
+    if (c->allow_without_token || strcmp(v, "false") == 0)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "server.allow_without_token: \"%s\" is neither true nor false", v);
 }
 
 static gp_code set_spec(gp_gq_config *c, const char *v, gp_error *err)
@@ -148,6 +169,15 @@ static const setting settings[] = {
     {"querier.max_concurrent", true, set_max_concurrent},
     {"server.addr", true, set_addr},
     {"server.cors_origins", true, set_origins},
+    {"server.allow_without_token", false, set_allow_without_token},
+    {"server.tokens", true, set_tokens},
+    {"server.socket.owner", true, set_socket_owner},
+    {"server.socket.group", true, set_socket_group},
+    {"server.socket.mode", true, set_socket_mode},
+    {"querier.token_file", true, set_token_file},
+    {"querier.tls.ca", true, set_sensor_ca},
+    {"querier.tls.cert", true, set_sensor_cert},
+    {"querier.tls.key", true, set_sensor_key},
     {"server.tls.cert", true, set_tls_cert},
     {"server.tls.key", true, set_tls_key},
     {"server.tls.client_ca", true, set_tls_client_ca},
@@ -362,6 +392,13 @@ void gp_gq_config_free(gp_gq_config *c)
     free(c->querier_type);
     free(c->querier_config);
     free(c->addr);
+    free(c->tokens);
+    free(c->socket_owner);
+    free(c->socket_group);
+    free(c->token_file);
+    free(c->sensor_ca);
+    free(c->sensor_cert);
+    free(c->sensor_key);
     free(c->tls_cert);
     free(c->tls_key);
     free(c->tls_client_ca);

@@ -5,7 +5,9 @@
  *   logging.level, logging.encoding, logging.destination, hosts.resolver.type, hosts.resolver.config,
  *   hosts.resolvers (file only: a list of {type, config}), querier.type, querier.config,
  *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
- * and, beyond v4, server.tls.cert, server.tls.key, server.tls.client_ca
+ * and, beyond v4, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
+ * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
+ * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key
  *
  * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
  * Ownership: gp_gq_config owns its strings.
@@ -15,6 +17,8 @@
 
 #include "proto/base/log.h"
 #include "proto/base/strlist.h"
+
+#include <sys/types.h>
 
 typedef struct gp_gq_resolver_config {
     char *type;
@@ -32,6 +36,11 @@ typedef struct gp_gq_config {
     int64_t max_concurrent;                   /* 0: twice the number of CPUs */
     char *addr;                               /* localhost:8145, as in v4 */
     char *tls_cert, *tls_key, *tls_client_ca; /* PEM files; NULL: none */
+    char *tokens;                             /* tokens file; NULL: none */
+    bool allow_without_token;
+    char *socket_owner, *socket_group;                       /* NULL: who we are */
+    mode_t socket_mode;                                      /* 0: 0660 */
+    char *token_file, *sensor_ca, *sensor_cert, *sensor_key; /* for hosts that have none of their own */
     char **cors_origins;
     size_t n_cors_origins;
     char *spec_outfile; /* write the OpenAPI document there and exit */

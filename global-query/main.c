@@ -1,5 +1,6 @@
 /* global-query: one question to a fleet of sensors. */
 #include "global-query/service.h"
+#include "proto/auth/token_command.h"
 #include "proto/base/version.h"
 
 #include <signal.h>
@@ -16,15 +17,24 @@ static void print_help(void)
         "\n"
         "Usage:\n"
         "  global-query server --config FILE [flags]\n"
+        "  global-query token new|list|remove ...   tokens of clients, see global-query token --help\n"
         "  global-query version | help\n"
         "\n"
         "Flags (each also a key of the file, and in the environment in upper case with '_' for '.'):\n"
         "  -c, --config FILE             YAML file with these settings\n"
         "      --server.addr ADDR        where to listen: host:port or unix:/path (default localhost:8145)\n"
+        "      --server.tokens FILE      ask clients for one of these tokens\n"
+        "      --server.allow_without_token   everybody may ask, from other machines, too\n"
+        "      --server.socket.owner U, --server.socket.group G, --server.socket.mode 0660   of the UNIX "
+        "socket\n"
         "      --server.tls.cert FILE, --server.tls.key FILE   serve HTTPS with this certificate (PEM)\n"
         "      --server.tls.client_ca FILE  clients must have a certificate of this CA\n"
         "      --server.cors_origins L   web pages of these origins may ask (default: none)\n"
         "      --querier.config FILE     how hosts are reached: host: {addr, timeout}\n"
+        "      --querier.token_file FILE   token to show to hosts; also --querier.tls.ca, "
+        "--querier.tls.cert,\n"
+        "                                --querier.tls.key: for hosts that have none of their own in that "
+        "file\n"
         "      --querier.max_concurrent N  hosts asked at a time (default: twice the CPUs)\n"
         "      --querier.type T          api (HTTP)\n"
         "      --hosts.resolver.type T   string (a list in the query) or static (a file); also "
@@ -60,7 +70,8 @@ static void reload(gp_gq_service *service, gp_log *log)
     if (gp_gq_reload(service, &err) == GP_OK)
         gp_log_info(log, "reloaded");
     else
-        gp_log_error(log, "TLS files not reloaded, the old ones stay in force", GP_F_STR("error", err.msg));
+        gp_log_error(log, "TLS files and tokens not reloaded, the old ones stay in force",
+                     GP_F_STR("error", err.msg));
 }
 
 static int write_spec(const char *path)
@@ -106,6 +117,8 @@ int main(int argc, char **argv)
     gp_gq_command command;
     gp_error err = GP_ERROR_INIT;
     int status = EXIT_SUCCESS;
+    if (argc > 1 && strcmp(argv[1], "token") == 0)
+        return gp_token_command("global-query", argc - 1, argv + 1);
     if (gp_gq_config_load(argc, argv, &command, &cfg, &err) != GP_OK)
         status = complain(&err, EXIT_USAGE);
     else if (command == GP_GQ_HELP)

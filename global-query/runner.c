@@ -47,7 +47,22 @@ static gp_code resolve_hosts(const gp_runner *r, const gp_args *args, char ***ho
     return gp_resolvers_resolve(r->resolvers, args->query_hosts_resolver_type, query, hosts, n, err);
 }
 
-static gp_fanout_host *reach_hosts(const gp_endpoints *e, char *const *hosts, size_t n)
+static const char *either(const char *own, const char *common)
+{
+    return own ? own : common;
+}
+
+static gp_client_access access_of(const gp_endpoint *at, const gp_client_access *common)
+{
+    bool own_cert = at->tls_cert != NULL; /* a key belongs to its certificate */
+    return (gp_client_access){.token = either(at->token, common->token),
+                              .ca_file = either(at->tls_ca, common->ca_file),
+                              .cert_file = own_cert ? at->tls_cert : common->cert_file,
+                              .key_file = own_cert ? at->tls_key : common->key_file};
+}
+
+static gp_fanout_host *reach_hosts(const gp_endpoints *e, const gp_client_access *access, char *const *hosts,
+                                   size_t n)
 {
     gp_fanout_host *list = calloc(n ? n : 1, sizeof *list);
     for (size_t i = 0; list && i < n; i++) {
@@ -57,7 +72,7 @@ static gp_fanout_host *reach_hosts(const gp_endpoints *e, char *const *hosts, si
         if (at) {
             list[i].addr = at->addr;
             list[i].timeout_ns = at->timeout_ns;
-            list[i].access = (gp_client_access){at->token, at->tls_ca, at->tls_cert, at->tls_key};
+            list[i].access = access_of(at, access);
         }
     }
     return list;
@@ -154,7 +169,7 @@ static void tick(void *ctx)
 
 static gp_code ask_hosts(fleet_query *q, const gp_args *args, char *const *hosts, size_t n, gp_error *err)
 {
-    gp_fanout_host *list = reach_hosts(q->runner->endpoints, hosts, n);
+    gp_fanout_host *list = reach_hosts(q->runner->endpoints, &q->runner->access, hosts, n);
     if (!list)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
     const gp_fanout_options opt = {

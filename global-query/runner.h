@@ -18,7 +18,8 @@ typedef struct gp_runner {
     gp_fanout *fanout;
     const gp_resolvers *resolvers;
     const gp_endpoints *endpoints;
-    size_t max_concurrent; /* hosts asked at a time */
+    gp_client_access access; /* for hosts that have none of their own */
+    size_t max_concurrent;   /* hosts asked at a time */
     gp_log *log;
 } gp_runner;
 

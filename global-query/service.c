@@ -21,6 +21,8 @@ struct gp_gq_service {
     gp_query_runner query;
     gp_service_info info;
     gp_openapi openapi;
+    gp_auth *auth; /* NULL: no token is asked for */
+    char *sensor_token;
     gp_http_metrics *metrics;
     gp_http_server *server;
     char caller[64];
@@ -45,6 +47,14 @@ gp_openapi gp_gq_openapi(void)
     return (gp_openapi){"global-query", (const char *)global_query_openapi, sizeof global_query_openapi - 1};
 }
 
+/* What sensors are shown that have nothing of their own in the endpoints file. */
+static gp_code prepare_access(gp_gq_service *s, const gp_gq_config *cfg, gp_error *err)
+{
+    gp_code rc = cfg->token_file ? gp_client_token_from_file(cfg->token_file, &s->sensor_token, err) : GP_OK;
+    s->runner.access = (gp_client_access){s->sensor_token, cfg->sensor_ca, cfg->sensor_cert, cfg->sensor_key};
+    return rc;
+}
+
 static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
     gp_code rc = open_resolvers(s, cfg, err);
@@ -54,6 +64,10 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
         rc = gp_fanout_new(&s->runner.fanout, err);
     if (rc == GP_OK)
         rc = gp_http_metrics_new(&s->metrics, "global_query", err);
+    if (rc == GP_OK)
+        rc = prepare_access(s, cfg, err);
+    if (rc == GP_OK && cfg->tokens)
+        rc = gp_auth_new(&s->auth, &(gp_auth_config){.tokens_file = cfg->tokens, .log = log}, err);
     snprintf(s->caller, sizeof s->caller, "global-query/%s", gp_version());
     s->runner.resolvers = &s->resolvers;
     s->runner.endpoints = &s->endpoints;
@@ -77,14 +91,14 @@ static void answer_metrics(gp_http_request *req, gp_http_response *res, void *me
 static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
     const gp_http_route own[] = {
-        {"GET", "/-/health", gp_info_api_health, &s->info},
-        {"GET", "/-/info", gp_info_api_info, &s->info},
-        {"GET", "/-/ready", gp_info_api_ready, &s->info},
-        {"POST", "/_query", gp_query_api_run, &s->query},
-        {"POST", "/_query/sse", gp_query_api_sse, &s->query},
-        {"POST", "/_query/validate", gp_query_api_validate_body, &s->query},
-        {"GET", "/_query/validate", gp_query_api_validate_params, &s->query},
-        {"GET", "/metrics", answer_metrics, s->metrics},
+        {"GET", "/-/health", gp_info_api_health, &s->info, GP_HTTP_OPEN},
+        {"GET", "/-/info", gp_info_api_info, &s->info, GP_HTTP_QUERY},
+        {"GET", "/-/ready", gp_info_api_ready, &s->info, GP_HTTP_OPEN},
+        {"POST", "/_query", gp_query_api_run, &s->query, GP_HTTP_QUERY},
+        {"POST", "/_query/sse", gp_query_api_sse, &s->query, GP_HTTP_QUERY},
+        {"POST", "/_query/validate", gp_query_api_validate_body, &s->query, GP_HTTP_QUERY},
+        {"GET", "/_query/validate", gp_query_api_validate_params, &s->query, GP_HTTP_QUERY},
+        {"GET", "/metrics", answer_metrics, s->metrics, GP_HTTP_QUERY},
     };
     enum { N_OWN = sizeof own / sizeof own[0] };
     gp_http_route routes[N_OWN + GP_OPENAPI_ROUTES];
@@ -92,7 +106,11 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
     gp_openapi_routes(&s->openapi, &routes[N_OWN]);
     const gp_http_config http = {
         .addr = cfg->addr,
+        .socket = {cfg->socket_owner, cfg->socket_group, cfg->socket_mode},
         .tls = {cfg->tls_cert, cfg->tls_key, cfg->tls_client_ca},
+        .auth = s->auth,
+        .allow_without_token = cfg->allow_without_token,
+        .section = "server",
         .max_connections = MAX_CONNECTIONS,
         .log = log,
         .server_name = "global-query",
@@ -139,6 +157,8 @@ void gp_gq_stop(gp_gq_service *s)
     if (s->server)
         gp_http_stop(s->server);
     gp_http_metrics_free(s->metrics);
+    gp_auth_free(s->auth);
+    free(s->sensor_token);
     gp_fanout_free(s->runner.fanout);
     gp_endpoints_free(&s->endpoints);
     gp_resolvers_free(&s->resolvers);

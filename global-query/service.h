@@ -9,11 +9,12 @@
 #include "proto/service/openapi.h"
 
 typedef struct gp_gq_service gp_gq_service;
+/* *cfg must outlive the service. */
 gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, gp_error *err);
 /* The OpenAPI document that the service serves. */
 gp_openapi gp_gq_openapi(void);
 unsigned gp_gq_port(const gp_gq_service *s); /* 0 for UNIX sockets */
-/* Reads the TLS files again; a failure leaves the old ones in force. */
+/* Reads the TLS files and tokens again; a failure leaves the old ones in force. */
 gp_code gp_gq_reload(gp_gq_service *s, gp_error *err);
 /* Ends running queries and frees. */
 void gp_gq_stop(gp_gq_service *s);

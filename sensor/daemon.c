@@ -124,7 +124,7 @@ static void reload(daemon_state *d)
                      GP_F_STR("error", err.msg));
     gp_config_update_free(&update);
     if (d->api && gp_sensor_api_reload(d->api, &err) != GP_OK)
-        gp_log_error(d->log, "TLS files not reloaded, the old ones stay in force",
+        gp_log_error(d->log, "TLS files and tokens not reloaded, the old ones stay in force",
                      GP_F_STR("error", err.msg));
 }
 

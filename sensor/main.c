@@ -1,4 +1,5 @@
 /* goprobe: the sensor. */
+#include "proto/auth/token_command.h"
 #include "proto/base/version.h"
 #include "sensor/api/api.h"
 #include "sensor/cmdline/cmdline.h"
@@ -73,6 +74,8 @@ int main(int argc, char **argv)
 {
     gp_cmdline c;
     gp_error err = GP_ERROR_INIT;
+    if (argc > 1 && strcmp(argv[1], "token") == 0)
+        return gp_token_command("goprobe", argc - 1, argv + 1);
     if (gp_cmdline_parse(argc, argv, &c, &err) != GP_OK)
         return complain(&err, EXIT_USAGE);
     int status = EXIT_SUCCESS;

@@ -21,12 +21,13 @@
 typedef struct gp_listener {
     int fd;
     unsigned port; /* 0 for UNIX sockets */
+    bool open;     /* other machines can reach it */
     char *path;    /* of the UNIX socket, otherwise NULL */
     dev_t dev;     /* identity of that socket's file: only our own is removed at the end */
     ino_t ino;
 } gp_listener;
 
-gp_code gp_listen(gp_listener *out, const char *addr, gp_error *err);
+gp_code gp_listen(gp_listener *out, const char *addr, const gp_http_socket *socket, gp_error *err);
 void gp_listener_close(gp_listener *l);
 
 /* A connection, from before its first byte (connection.c). */
@@ -38,6 +39,7 @@ struct gp_http_server {
     struct MHD_Daemon *daemon;
     gp_listener listener;
     gp_tls *tls; /* NULL: plain HTTP */
+    gp_auth *auth;
     gp_http_route *routes;
     size_t n_routes;
     size_t max_body;
@@ -86,6 +88,9 @@ struct gp_http_request {
     gp_pairs params, headers;
     gp_buf body;
     bool body_too_large;
+    int refused;           /* 401 or 403; 0: may go on */
+    const char *challenge; /* of a refusal: WWW-Authenticate */
+    gp_identity identity;  /* whose token it is; no name: nobody's */
 
     pthread_t thread;
     bool thread_started;
@@ -111,6 +116,10 @@ void gp_http_request_free(gp_http_request *req);
 void gp_http_on_connection(void *server, struct MHD_Connection *c, void **context,
                            enum MHD_ConnectionNotificationCode what);
 gnutls_session_t gp_http_tls_session(struct MHD_Connection *c); /* NULL: plain */
+
+/* access.c */
+void gp_http_check_access(gp_http_request *req);
+enum MHD_Result gp_http_queue_refusal(gp_http_request *req);
 
 /* route.c: the route for a request, or NULL; then *allow lists the methods that the path has (empty: none) */
 const gp_http_route *gp_http_match(const gp_http_server *s, const char *method, const char *path,

@@ -2,8 +2,11 @@
 #include "proto/http/internal.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, SOCKET_MODE = 0660 };
+enum { BACKLOG = 128, SOCKET_MODE = 0660, MAX_NAME_DATA = 16 << 10 };
 
 static gp_code fail_close(gp_error *err, int fd, const char *what, const char *addr)
 {
@@ -53,7 +56,62 @@ static gp_code clear_stale(const struct sockaddr_un *sun, gp_error *err)
     return GP_OK;
 }
 
-static gp_code listen_unix(gp_listener *out, const char *path, gp_error *err)
+/* A number, or the name of a user or group, which `find` knows. */
+static gp_code id_of(const char *text, const char *what, bool (*find)(const char *name, unsigned *id),
+                     unsigned *id, gp_error *err)
+{
+    char *end = NULL;
+    if (!text || find(text, id))
+        return GP_OK;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    if (errno || *end || end == text || text[0] == '-' || n >= UINT_MAX)
+        return gp_fail(err, GP_ENOTFOUND, "there is no %s named '%s'", what, text);
+    *id = (unsigned)n;
+    return GP_OK;
+}
+
+static bool find_user(const char *name, unsigned *id)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char data[MAX_NAME_DATA];
+    if (getpwnam_r(name, &entry, data, sizeof data, &found) != 0 || !found)
+        return false;
+    *id = found->pw_uid;
+    return true;
+}
+
+static bool find_group(const char *name, unsigned *id)
+{
+    struct group entry;
+    struct group *found = NULL;
+    char data[MAX_NAME_DATA];
+    if (getgrnam_r(name, &entry, data, sizeof data, &found) != 0 || !found)
+        return false;
+    *id = found->gr_gid;
+    return true;
+}
+
+/* Before listen(2) nobody can connect, so there is no moment in which the wrong ones may. */
+static gp_code set_access(const char *path, const gp_http_socket *access, gp_error *err)
+{
+    unsigned owner = UINT_MAX; /* chown(2): unchanged */
+    unsigned group = UINT_MAX;
+    gp_code rc = id_of(access->owner, "user", find_user, &owner, err);
+    if (rc == GP_OK)
+        rc = id_of(access->group, "group", find_group, &group, err);
+    if (rc != GP_OK)
+        return rc;
+    if (lchown(path, owner, group) != 0)
+        return gp_fail_errno(err, errno, "cannot give the socket '%s' to %s:%s", path,
+                             access->owner ? access->owner : "", access->group ? access->group : "");
+    if (chmod(path, access->mode ? access->mode : SOCKET_MODE) != 0)
+        return gp_fail_errno(err, errno, "cannot set the mode of the socket '%s'", path);
+    return GP_OK;
+}
+
+static gp_code listen_unix(gp_listener *out, const char *path, const gp_http_socket *access, gp_error *err)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     if (path[0] == '\0' || strlen(path) >= sizeof sun.sun_path)
@@ -66,9 +124,14 @@ static gp_code listen_unix(gp_listener *out, const char *path, gp_error *err)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return gp_fail_errno(err, errno, "cannot make a UNIX socket");
-    /* Mode of the socket's file from the start (unix(7)): no moment in which others may connect. */
-    if (fchmod(fd, SOCKET_MODE) != 0 || bind(fd, (const struct sockaddr *)&sun, sizeof sun) != 0)
+    if (bind(fd, (const struct sockaddr *)&sun, sizeof sun) != 0)
         return fail_close(err, fd, "bind", path);
+    rc = set_access(path, access, err);
+    if (rc != GP_OK) {
+        close(fd);
+        unlink(path);
+        return rc;
+    }
     struct stat st;
     if (listen(fd, BACKLOG) != 0 || lstat(path, &st) != 0) {
         rc = fail_close(err, fd, "listen", path);
@@ -101,6 +164,20 @@ static bool split_port(char *text, char **host, char **port)
     return strchr(text, ':') == NULL; /* a bare IPv6 address needs brackets */
 }
 
+static bool is_loopback(const struct sockaddr *addr)
+{
+    if (addr->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, addr, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 v6;
+    if (addr->sa_family != AF_INET6)
+        return false;
+    memcpy(&v6, addr, sizeof v6);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
 static gp_code listen_on(gp_listener *out, const struct addrinfo *ai, const char *addr, gp_error *err)
 {
     int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
@@ -124,7 +201,7 @@ static gp_code listen_on(gp_listener *out, const struct addrinfo *ai, const char
     if (getsockname(fd, &bound.any, &len) != 0)
         return fail_close(err, fd, "getsockname", addr);
     in_port_t port = bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port;
-    *out = (gp_listener){.fd = fd, .port = ntohs(port)};
+    *out = (gp_listener){.fd = fd, .port = ntohs(port), .open = !is_loopback(&bound.any)};
     return GP_OK;
 }
 
@@ -145,38 +222,62 @@ static gp_code listen_any(gp_listener *out, const struct addrinfo *list, int fir
     return rc;
 }
 
-static gp_code listen_tcp(gp_listener *out, const char *addr, gp_error *err)
+/* The addresses that "host:port" and the like stand for. */
+static gp_code resolve(const char *addr, struct addrinfo **list, bool *any_host, gp_error *err)
 {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     char *copy = strdup(addr);
-    if (!copy)
-        return gp_fail(err, GP_ENOMEM, "out of memory");
     char *host = NULL;
     char *port = NULL;
+    gp_code rc = GP_OK;
+    if (!copy)
+        return gp_fail(err, GP_ENOMEM, "out of memory");
     if (!split_port(copy, &host, &port)) {
-        free(copy);
-        return gp_fail(err, GP_EINVAL,
-                       "cannot listen on '%s': write host:port, :port, [v6]:port or unix:/path", addr);
-    }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *list = NULL;
-    int gai = getaddrinfo(host[0] ? host : NULL, port, &hints, &list);
-    gp_code rc;
-    if (gai != 0) {
-        rc = gp_fail(err, GP_EINVAL, "cannot listen on %s: %s", addr, gai_strerror(gai));
+        rc = gp_fail(err, GP_EINVAL, "cannot listen on '%s': write host:port, :port, [v6]:port or unix:/path",
+                     addr);
     } else {
-        /* Without a host: IPv6, which takes IPv4 along. With a name: IPv4 first, as v4 does. */
-        rc = listen_any(out, list, host[0] ? AF_INET : AF_INET6, addr, err);
-        freeaddrinfo(list);
+        int gai = getaddrinfo(host[0] ? host : NULL, port, &hints, list);
+        if (gai != 0)
+            rc = gp_fail(err, GP_EINVAL, "cannot listen on %s: %s", addr, gai_strerror(gai));
+        *any_host = !host[0];
     }
     free(copy);
     return rc;
 }
 
-gp_code gp_listen(gp_listener *out, const char *addr, gp_error *err)
+bool gp_http_addr_is_open(const char *addr)
+{
+    struct addrinfo *list = NULL;
+    bool any_host;
+    bool open = false;
+    if (strncmp(addr, "unix:", 5) == 0)
+        return false;
+    if (resolve(addr, &list, &any_host, NULL) != GP_OK)
+        return true;
+    for (const struct addrinfo *ai = list; ai; ai = ai->ai_next)
+        open = open || !is_loopback(ai->ai_addr);
+    freeaddrinfo(list);
+    return open;
+}
+
+static gp_code listen_tcp(gp_listener *out, const char *addr, gp_error *err)
+{
+    struct addrinfo *list = NULL;
+    bool any_host;
+    gp_code rc = resolve(addr, &list, &any_host, err);
+    if (rc != GP_OK)
+        return rc;
+    /* Without a host: IPv6, which takes IPv4 along. With a name: IPv4 first, as v4 does. */
+    rc = listen_any(out, list, any_host ? AF_INET6 : AF_INET, addr, err);
+    freeaddrinfo(list);
+    return rc;
+}
+
+gp_code gp_listen(gp_listener *out, const char *addr, const gp_http_socket *socket, gp_error *err)
 {
     *out = (gp_listener){.fd = -1};
     if (strncmp(addr, "unix:", 5) == 0)
-        return listen_unix(out, addr + 5, err);
+        return listen_unix(out, addr + 5, socket, err);
     return listen_tcp(out, addr, err);
 }
 

@@ -9,6 +9,7 @@ enum {
     DEFAULT_CONNECTIONS = 256,
     DEFAULT_MAX_BODY = 16 << 20,
     DEFAULT_IDLE_S = 30,
+    REFUSED_BODY = 64 << 10,  /* how much of a refused request's body is read, so that its client sees why */
     HEADER_MEMORY = 64 << 10, /* request line and headers; more gives 431 */
     FLUSH_S = 2               /* how long stopping waits for slow readers of finished answers */
 };
@@ -43,6 +44,7 @@ static enum MHD_Result begin(gp_http_server *s, struct MHD_Connection *c, const 
     gp_buf allow = GP_BUF_INIT;
     req->route = gp_http_match(s, method, gp_http_path(req), &req->param, &allow);
     gp_buf_free(&allow);
+    gp_http_check_access(req);
     return content_length(req) > s->max_body ? queue_too_large(req) : MHD_YES;
 }
 
@@ -50,6 +52,10 @@ static enum MHD_Result begin(gp_http_server *s, struct MHD_Connection *c, const 
  * the 413, but not without end. */
 static enum MHD_Result add_body(gp_http_request *req, const char *data, size_t len)
 {
+    if (req->refused) {
+        req->bytes += len;
+        return req->bytes > REFUSED_BODY ? MHD_NO : MHD_YES;
+    }
     if (!req->body_too_large)
         gp_buf_add(&req->body, data, len);
     if (req->body.failed && !req->body_too_large) {
@@ -75,6 +81,8 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
         *upload_len = 0;
         return r;
     }
+    if (req->refused)
+        return gp_http_queue_refusal(req);
     return req->body_too_large ? queue_too_large(req) : gp_http_dispatch(req);
 }
 
@@ -153,6 +161,7 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
     s->max_body = cfg->max_body ? cfg->max_body : DEFAULT_MAX_BODY;
     s->idle_timeout_s = cfg->idle_timeout_s ? cfg->idle_timeout_s : DEFAULT_IDLE_S;
     s->log = cfg->log;
+    s->auth = cfg->auth;
     s->server_name = cfg->server_name;
     s->cors_origins = cfg->cors_origins;
     s->n_cors_origins = cfg->n_cors_origins;
@@ -203,6 +212,22 @@ static bool start_daemon(gp_http_server *s, const gp_http_config *cfg)
     return s->daemon != NULL;
 }
 
+/* An open door must be somebody's decision. */
+static gp_code check_open(const gp_http_server *s, const gp_http_config *cfg, gp_error *err)
+{
+    const char *section = cfg->section ? cfg->section : "server";
+    bool guarded = cfg->auth || (cfg->tls.cert && cfg->tls.client_ca) || cfg->allow_without_token;
+    if (guarded || !s->listener.open)
+        return GP_OK;
+    return gp_fail(
+        err, GP_EPERM,
+        "%s.addr %s can be reached from other machines, and nobody would be asked for a token: name a "
+        "tokens file in %s.tokens (made with the command \"token new\"), ask for certificates with "
+        "%s.tls.client_ca, listen on localhost or a UNIX socket, or, if everybody may ask and change "
+        "everything, set %s.allow_without_token: true",
+        section, cfg->addr, section, section, section);
+}
+
 gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_http_route *routes, size_t n,
                       gp_error *err)
 {
@@ -211,7 +236,9 @@ gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_
         return gp_fail(err, GP_ENOMEM, "out of memory for the HTTP server");
     gp_code rc = cfg->tls.cert ? gp_tls_new(&s->tls, &cfg->tls, cfg->log, err) : GP_OK;
     if (rc == GP_OK)
-        rc = gp_listen(&s->listener, cfg->addr, err);
+        rc = gp_listen(&s->listener, cfg->addr, &cfg->socket, err);
+    if (rc == GP_OK)
+        rc = check_open(s, cfg, err);
     if (rc != GP_OK) {
         server_free(s);
         return rc;
@@ -253,7 +280,8 @@ void gp_http_stop(gp_http_server *s)
 
 gp_code gp_http_reload(gp_http_server *s, gp_error *err)
 {
-    return s->tls ? gp_tls_reload(s->tls, err) : GP_OK;
+    gp_code rc = s->tls ? gp_tls_reload(s->tls, err) : GP_OK;
+    return rc == GP_OK && s->auth ? gp_auth_reload(s->auth, err) : rc;
 }
 
 unsigned gp_http_port(const gp_http_server *s)

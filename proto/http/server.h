@@ -12,10 +12,13 @@
 #ifndef GP_HTTP_SERVER_H
 #define GP_HTTP_SERVER_H
 
+#include "proto/auth/auth.h"
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 #include "proto/query/problem.h"
+
+#include <sys/types.h>
 
 typedef struct gp_http_server gp_http_server;
 typedef struct gp_http_request gp_http_request;
@@ -30,11 +33,19 @@ typedef struct gp_http_response {
 /* Fills *res. Errors are answers too: use gp_http_problem. */
 typedef void (*gp_http_handler)(gp_http_request *req, gp_http_response *res, void *ctx);
 
+/* Who may call a route, where tokens are asked for. */
+typedef enum gp_http_access {
+    GP_HTTP_QUERY,   /* a token of any scope */
+    GP_HTTP_CONTROL, /* a token with the scope control */
+    GP_HTTP_OPEN     /* anybody: it tells nothing of flows */
+} gp_http_access;
+
 typedef struct gp_http_route {
     const char *method; /* "GET", ... (HEAD follows GET) */
     const char *path;   /* "/status", "/status/{iface}": one {name} segment may stand at the end */
     gp_http_handler handler;
     void *ctx;
+    gp_http_access access;
 } gp_http_route;
 
 /* What there is to say of a request that was answered. */
@@ -54,9 +65,22 @@ typedef struct gp_http_tls {
     const char *client_ca; /* who signs the certificates that clients must have; NULL: they need none */
 } gp_http_tls;
 
+/* Who may connect to a UNIX socket. */
+typedef struct gp_http_socket {
+    const char *owner, *group; /* names or numbers; NULL: who we are */
+    mode_t mode;               /* 0: 0660 */
+} gp_http_socket;
+
 typedef struct gp_http_config {
     const char *addr; /* where to listen */
+    gp_http_socket socket;
     gp_http_tls tls;
+    gp_auth
+        *auth; /* whose tokens are asked for; NULL: everybody may do everything. Must outlive the server. */
+    /* Without tokens and without tls.client_ca an address that other machines reach is refused (GP_EPERM),
+     * unless this is set. `section` is where the settings are found, "api", for the message. */
+    bool allow_without_token;
+    const char *section;
     unsigned max_connections; /* 0: 256 */
     size_t max_body;          /* bytes; 0: 16 MiB */
     unsigned idle_timeout_s;  /* 0: 30 s */
@@ -76,11 +100,15 @@ gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_
                       gp_error *err);
 /* Stops accepting, waits for running handlers (their gp_http_canceled turns true), frees. */
 void gp_http_stop(gp_http_server *s);
-/* Reads the TLS files again, which otherwise happens by itself soon after a change. A failure leaves the old
- * ones in force. */
+/* Reads the TLS files and tokens again, which otherwise happens by itself soon after a change. A failure
+ * leaves the old ones in force. */
 gp_code gp_http_reload(gp_http_server *s, gp_error *err);
 /* The port in use when the address asked for port 0; 0 for UNIX sockets. */
 unsigned gp_http_port(const gp_http_server *s);
+
+/* Whether other machines can reach an address to listen on: neither a UNIX socket nor loopback. One that has
+ * no address counts as such. */
+bool gp_http_addr_is_open(const char *addr);
 
 const char *gp_http_method(const gp_http_request *req);
 const char *gp_http_path(const gp_http_request *req);

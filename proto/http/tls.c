@@ -1,12 +1,13 @@
 #include "proto/http/tls.h"
 
+#include "proto/base/filestamp.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include <gnutls/x509.h>
@@ -20,14 +21,6 @@ struct gp_tls_set {
     bool asks_clients; /* there is a CA for them */
 };
 
-/* Tells whether a file is still the one that was read. */
-typedef struct stamp {
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec mtime;
-} stamp;
-
 typedef struct pem {
     gnutls_datum_t files[N_FILES]; /* cert, key, client CA; data == NULL: none */
 } pem;
@@ -38,7 +31,7 @@ struct gp_tls {
     pem first; /* as read at the start */
     pthread_mutex_t lock;
     gp_tls_set *current; /* guarded by lock, as are the following */
-    stamp stamps[N_FILES];
+    gp_filestamp stamps[N_FILES];
     time_t looked_at; /* CLOCK_MONOTONIC, seconds */
 };
 
@@ -97,22 +90,20 @@ static gp_code read_pem(const gp_tls *t, pem *out, gp_error *err)
     return rc;
 }
 
-static void take_stamps(const gp_tls *t, stamp out[N_FILES])
+static void take_stamps(gp_tls *t)
 {
-    struct stat st;
-    memset(out, 0, N_FILES * sizeof *out);
     for (size_t i = 0; i < N_FILES; i++)
-        if (t->paths[i] && stat(t->paths[i], &st) == 0)
-            out[i] = (stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+        t->stamps[i] = gp_filestamp_take(t->paths[i]);
 }
 
-static bool same_stamps(const stamp *a, const stamp *b)
+static bool has_changed(const gp_tls *t)
 {
-    for (size_t i = 0; i < N_FILES; i++)
-        if (a[i].dev != b[i].dev || a[i].ino != b[i].ino || a[i].size != b[i].size ||
-            a[i].mtime.tv_sec != b[i].mtime.tv_sec || a[i].mtime.tv_nsec != b[i].mtime.tv_nsec)
-            return false;
-    return true;
+    for (size_t i = 0; i < N_FILES; i++) {
+        gp_filestamp now = gp_filestamp_take(t->paths[i]);
+        if (!gp_filestamp_equal(&now, &t->stamps[i]))
+            return true;
+    }
+    return false;
 }
 
 /* ---- credentials
@@ -218,7 +209,7 @@ gp_code gp_tls_new(gp_tls **out, const gp_http_tls *cfg, gp_log *log, gp_error *
     pthread_mutex_init(&t->lock, NULL);
     gp_code rc = copy_paths(t, cfg, err);
     if (rc == GP_OK) {
-        take_stamps(t, t->stamps); /* before reading: a later change is then seen as one */
+        take_stamps(t); /* before reading: a later change is then seen as one */
         t->looked_at = monotonic_s();
         rc = read_pem(t, &t->first, err);
     }
@@ -250,7 +241,7 @@ static gp_code load(gp_tls *t, gp_error *err)
 {
     pem p;
     gp_tls_set *set = NULL;
-    take_stamps(t, t->stamps);
+    take_stamps(t);
     gp_code rc = read_pem(t, &p, err);
     if (rc != GP_OK)
         return rc;
@@ -275,13 +266,11 @@ gp_code gp_tls_reload(gp_tls *t, gp_error *err)
 /* t->lock is held. A change that is half written does not load; the rest of it is a change again. */
 static void look_again(gp_tls *t)
 {
-    stamp now[N_FILES];
     gp_error err = GP_ERROR_INIT;
     if (t->looked_at == monotonic_s())
         return;
     t->looked_at = monotonic_s();
-    take_stamps(t, now);
-    if (!same_stamps(now, t->stamps) && load(t, &err) != GP_OK)
+    if (has_changed(t) && load(t, &err) != GP_OK)
         gp_log_error(t->log, "TLS files have changed but cannot be used; the old ones stay in force",
                      GP_F_STR("error", err.msg));
 }

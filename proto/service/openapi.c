@@ -170,12 +170,12 @@ void gp_openapi_api_docs(gp_http_request *req, gp_http_response *res, void *ctx)
 void gp_openapi_routes(const gp_openapi *doc, gp_http_route *routes)
 {
     static const gp_http_route all[GP_OPENAPI_ROUTES] = {
-        {"GET", "/openapi.json", gp_openapi_api_json, NULL},
-        {"GET", "/openapi-3.0.json", gp_openapi_api_json, NULL},
-        {"GET", "/openapi.yaml", gp_openapi_api_yaml, NULL},
-        {"GET", "/openapi-3.0.yaml", gp_openapi_api_yaml, NULL},
-        {"GET", "/schemas/{schema}", gp_openapi_api_schema, NULL},
-        {"GET", "/docs", gp_openapi_api_docs, NULL},
+        {"GET", "/openapi.json", gp_openapi_api_json, NULL, GP_HTTP_OPEN},
+        {"GET", "/openapi-3.0.json", gp_openapi_api_json, NULL, GP_HTTP_OPEN},
+        {"GET", "/openapi.yaml", gp_openapi_api_yaml, NULL, GP_HTTP_OPEN},
+        {"GET", "/openapi-3.0.yaml", gp_openapi_api_yaml, NULL, GP_HTTP_OPEN},
+        {"GET", "/schemas/{schema}", gp_openapi_api_schema, NULL, GP_HTTP_OPEN},
+        {"GET", "/docs", gp_openapi_api_docs, NULL, GP_HTTP_OPEN},
     };
     for (size_t i = 0; i < GP_OPENAPI_ROUTES; i++) {
         routes[i] = all[i];

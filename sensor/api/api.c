@@ -18,14 +18,20 @@ typedef struct routes {
 
 static void add(routes *r, const char *method, const char *path, gp_http_handler handler, void *ctx)
 {
-    r->items[r->n++] = (gp_http_route){method, path, handler, ctx};
+    r->items[r->n++] = (gp_http_route){method, path, handler, ctx, GP_HTTP_QUERY};
+}
+
+static void add_for(routes *r, gp_http_access access, const char *method, const char *path,
+                    gp_http_handler handler, void *ctx)
+{
+    r->items[r->n++] = (gp_http_route){method, path, handler, ctx, access};
 }
 
 static void add_all(routes *r, gp_sensor_api *a)
 {
-    add(r, "GET", "/-/health", gp_info_api_health, &a->info);
+    add_for(r, GP_HTTP_OPEN, "GET", "/-/health", gp_info_api_health, &a->info);
     add(r, "GET", "/-/info", gp_info_api_info, &a->info);
-    add(r, "GET", "/-/ready", gp_info_api_ready, &a->info);
+    add_for(r, GP_HTTP_OPEN, "GET", "/-/ready", gp_info_api_ready, &a->info);
     add(r, "POST", "/_query", gp_query_api_run, &a->runner);
     add(r, "POST", "/_query/sse", gp_query_api_sse, &a->runner);
     add(r, "POST", "/_query/validate", gp_query_api_validate_body, &a->runner);
@@ -34,18 +40,44 @@ static void add_all(routes *r, gp_sensor_api *a)
     add(r, "GET", "/status/{iface}", gp_api_status_one, a);
     add(r, "GET", "/config", gp_api_config_get, a);
     add(r, "GET", "/config/{iface}", gp_api_config_get_one, a);
-    add(r, "PUT", "/config", gp_api_config_put, a);
-    add(r, "POST", "/config/_reload", gp_api_config_reload, a);
+    add_for(r, GP_HTTP_CONTROL, "PUT", "/config", gp_api_config_put, a);
+    add_for(r, GP_HTTP_CONTROL, "POST", "/config/_reload", gp_api_config_reload, a);
     gp_openapi_routes(&a->openapi, &r->items[r->n]);
     r->n += GP_OPENAPI_ROUTES;
     if (a->metrics)
         add(r, "GET", "/metrics", gp_api_metrics, a);
 }
 
+/*
+ * Tokens of the tokens file are always asked for. v4 knows keys, too, but never asks for them; so they count
+ * where we would otherwise refuse to listen, and an unchanged v4 sensor behind a UNIX socket goes on as
+ * before.
+ */
+static gp_code make_auth(gp_sensor_api *a, const gp_api_config *cfg, gp_error *err)
+{
+    bool keys = cfg->keys.n && !cfg->allow_without_token && gp_http_addr_is_open(cfg->addr);
+    if (!cfg->tokens && !keys) {
+        if (cfg->keys.n)
+            gp_log_warn(a->cfg.log,
+                        "api.keys is set, but nobody is asked for a key at this address (as in goProbe "
+                        "v4): name a tokens file in api.tokens to ask for tokens");
+        return GP_OK;
+    }
+    if (keys && !cfg->tokens)
+        gp_log_warn(a->cfg.log,
+                    "requests must carry one of api.keys as token, which goProbe v4 did not ask for: "
+                    "give it to your clients, or set api.allow_without_token");
+    const gp_auth_config auth = {.tokens_file = cfg->tokens,
+                                 .keys = (const char *const *)cfg->keys.items,
+                                 .n_keys = cfg->keys.n,
+                                 .log = a->cfg.log};
+    return gp_auth_new(&a->auth, &auth, err);
+}
+
 static gp_code prepare(gp_sensor_api *a, gp_error *err)
 {
-    gp_code rc = GP_OK;
-    if (a->limits.max_req_per_sec > 0)
+    gp_code rc = make_auth(a, a->cfg.api, err);
+    if (rc == GP_OK && a->limits.max_req_per_sec > 0)
         rc = gp_ratelimit_new(&a->ratelimit, a->limits.max_req_per_sec, a->limits.max_burst, err);
     if (rc == GP_OK && a->limits.metrics)
         rc = gp_http_metrics_new(&a->metrics, "goprobe", err);
@@ -71,12 +103,17 @@ gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg
         routes r = {.n = 0};
         add_all(&r, a);
         const gp_tls_config *tls = &cfg->api->tls;
-        const gp_http_config http = {.addr = cfg->api->addr,
-                                     .tls = {tls->cert, tls->key, tls->client_ca},
-                                     .log = cfg->log,
-                                     .server_name = "goprobe",
-                                     .observe = a->metrics ? gp_http_metrics_observe : NULL,
-                                     .observe_ctx = a->metrics};
+        const gp_http_config http = {
+            .addr = cfg->api->addr,
+            .socket = {cfg->api->socket_owner, cfg->api->socket_group, cfg->api->socket_mode},
+            .tls = {tls->cert, tls->key, tls->client_ca},
+            .auth = a->auth,
+            .allow_without_token = cfg->api->allow_without_token,
+            .section = "api",
+            .log = cfg->log,
+            .server_name = "goprobe",
+            .observe = a->metrics ? gp_http_metrics_observe : NULL,
+            .observe_ctx = a->metrics};
         rc = gp_http_start(&a->server, &http, r.items, r.n, err);
     }
     if (rc != GP_OK) {
@@ -95,6 +132,7 @@ void gp_sensor_api_stop(gp_sensor_api *a)
         gp_http_stop(a->server);
     gp_http_metrics_free(a->metrics);
     gp_ratelimit_free(a->ratelimit);
+    gp_auth_free(a->auth);
     free(a);
 }
 

@@ -28,7 +28,7 @@ typedef struct gp_sensor_api gp_sensor_api;
 gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg, gp_error *err);
 /* Ends running queries (they notice the cancellation), then frees. */
 void gp_sensor_api_stop(gp_sensor_api *a);
-/* Reads the TLS files again; a failure leaves the old ones in force. */
+/* Reads the TLS files and tokens again; a failure leaves the old ones in force. */
 gp_code gp_sensor_api_reload(gp_sensor_api *a, gp_error *err);
 unsigned gp_sensor_api_port(const gp_sensor_api *a); /* 0 for UNIX sockets */
 

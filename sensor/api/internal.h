@@ -15,6 +15,7 @@ struct gp_sensor_api {
     gp_sensor_api_config cfg;
     gp_api_config limits; /* pointers in it are not used after the start */
     gp_ratelimit *ratelimit;
+    gp_auth *auth;            /* NULL: no token is asked for */
     gp_http_metrics *metrics; /* NULL: not served */
     gp_http_server *server;
     gp_query_runner runner;

@@ -95,10 +95,11 @@ static gp_code parse_run(args *a, gp_cmdline *c)
     for (; rc == GP_OK && *a->at; a->at++) {
         flag f = {0};
         if (**a->at != '-' || !(*a->at)[1])
-            return gp_fail(a->err, GP_EINVAL,
-                           "unknown command \"%s\" (commands: import, version, help; the configuration file "
-                           "comes with -c)",
-                           *a->at);
+            return gp_fail(
+                a->err, GP_EINVAL,
+                "unknown command \"%s\" (commands: import, token, version, help; the configuration file "
+                "comes with -c)",
+                *a->at);
         rc = split_flag(*a->at, &f, a->err);
         if (rc == GP_OK)
             rc = run_flag(a, c, &f);
@@ -201,6 +202,7 @@ void gp_cmdline_help(gp_buf *out)
                      "Usage:\n"
                      "  goprobe [-c FILE] [flags]                         capture until stopped\n"
                      "  goprobe import -d DB -i IFACE [-e CODEC] FILE...  read capture files (pcap)\n"
+                     "  goprobe token new|list|remove ...                 tokens of clients, see --help\n"
                      "  goprobe version\n"
                      "  goprobe help\n\n"
                      "Flags (each is also a key of the configuration file; as an environment variable,\n"

@@ -4,6 +4,7 @@
  *   goprobe [-c FILE] [--api.addr X ...]              capture (every key of the configuration is a flag)
  *   goprobe import -d DB -i IFACE [-e CODEC] FILE...  capture files into a database
  *   goprobe version | help
+ * (and "goprobe token", which is proto/auth/token_command.h)
  *
  * "-config FILE" with one dash is taken, too: it is how goProbe's documentation starts it.
  * Ownership: strings point into argv; gp_cmdline_free releases the arrays.

@@ -47,11 +47,15 @@ typedef struct gp_tls_config { /* PEM files; may change at any time */
 typedef struct gp_api_config {
     char *addr; /* NULL: no API */
     gp_tls_config tls;
+    char *socket_owner, *socket_group; /* of the UNIX socket; NULL: who we are */
+    mode_t socket_mode;                /* 0: 0660 */
+    char *tokens;                      /* tokens file; NULL: none */
+    bool allow_without_token;          /* on an address that other machines reach */
     bool metrics;
     bool disable_iface_metrics;
     bool profiling;          /* accepted, without effect: Go's profiler endpoints */
     int64_t request_timeout; /* seconds; accepted, without effect, as in v4 */
-    gp_string_list keys;     /* checked for strength, but requests are not checked against them, as in v4 */
+    gp_string_list keys;     /* tokens of every scope, see gp_api_auth_config */
     double max_req_per_sec;  /* token bucket for queries; 0: none */
     int64_t max_burst;
     int64_t max_concurrent; /* queries at a time; 0: no limit */

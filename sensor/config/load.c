@@ -238,7 +238,7 @@ static void warn_unknown_below_interfaces(loader *l, const gp_yaml_node *ifaces)
 /* Known below `section` are the next parts of all option keys that start with it. */
 static void warn_unknown_section(loader *l, const char *section)
 {
-    enum { MOST = 64, PART = 64 };
+    enum { MOST = 256, PART = 64 };
     char parts[MOST][PART];
     const char *known[MOST];
     size_t n_known = 0;
@@ -268,6 +268,7 @@ static void warn_unknown(loader *l)
                                            "db",
                                            "api",
                                            "api.query_rate_limit",
+                                           "api.socket",
                                            "api.tls",
                                            "logging",
                                            "autodetection",
@@ -286,9 +287,6 @@ static void warn_without_effect(loader *l)
         warn(l, "db.permissions has bits beyond 0777, which are not used (octal numbers need a leading 0)");
         c->db.permissions &= 0777;
     }
-    if (c->api.keys.n)
-        warn(l, "api.keys is set, but requests are not checked against it (as in goProbe v4): protect the "
-                "API with a UNIX socket or a proxy");
     if (c->syslog_flows)
         warn(l, "syslog_flows is set, but flows are not written to syslog (as in goProbe v4)");
     const gp_yaml_node *tracing = l->file ? gp_yaml_find(gp_yaml_root(l->file), "tracing.enabled") : NULL;
@@ -360,6 +358,9 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     gp_yaml_strlist_free(cfg->autodetect.exclude.items, cfg->autodetect.exclude.n);
     gp_capconfig_map_free(&cfg->ifaces);
     free(cfg->api.addr);
+    free(cfg->api.socket_owner);
+    free(cfg->api.socket_group);
+    free(cfg->api.tokens);
     free(cfg->api.tls.cert);
     free(cfg->api.tls.key);
     free(cfg->api.tls.client_ca);

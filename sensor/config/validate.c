@@ -88,6 +88,15 @@ static gp_code check_tls(const gp_tls_config *tls, const char *where, gp_error *
                    where, tls->key ? "key" : "client_ca");
 }
 
+static gp_code check_socket_mode(mode_t mode, const char *where, gp_error *err)
+{
+    if (mode <= 0777)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL,
+                   "%sapi.socket.mode %o is no mode (allowed: 0001 to 0777, with a leading 0)", where,
+                   (unsigned)mode);
+}
+
 static gp_code check_autodetect(const gp_sensor_config *cfg, const char *where, gp_error *err)
 {
     if (cfg->ifaces.n > 0)
@@ -117,6 +126,8 @@ gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error 
     gp_code rc = check_rate(&cfg->api, where, err);
     if (rc == GP_OK)
         rc = check_tls(&cfg->api.tls, where, err);
+    if (rc == GP_OK)
+        rc = check_socket_mode(cfg->api.socket_mode, where, err);
     if (rc != GP_OK)
         return rc;
     if (cfg->autodetect.enabled)

@@ -102,14 +102,14 @@ static void garbage(gp_http_request *req, gp_http_response *res, void *ctx)
 static gp_code start(fixture *f, const char *addr)
 {
     static const gp_http_route routes[] = {
-        {"GET", "/status", status, NULL},
-        {"GET", "/status/{iface}", status, NULL},
-        {"GET", "/config", config_get, NULL},
-        {"PUT", "/config", config_put, NULL},
-        {"POST", "/config/_reload", reload, NULL},
-        {"GET", "/big", big, NULL},
-        {"GET", "/hang", hang, NULL},
-        {"GET", "/config/{iface}", garbage, NULL},
+        {"GET", "/status", status, NULL, GP_HTTP_QUERY},
+        {"GET", "/status/{iface}", status, NULL, GP_HTTP_QUERY},
+        {"GET", "/config", config_get, NULL, GP_HTTP_QUERY},
+        {"PUT", "/config", config_put, NULL, GP_HTTP_QUERY},
+        {"POST", "/config/_reload", reload, NULL, GP_HTTP_QUERY},
+        {"GET", "/big", big, NULL, GP_HTTP_QUERY},
+        {"GET", "/hang", hang, NULL, GP_HTTP_QUERY},
+        {"GET", "/config/{iface}", garbage, NULL, GP_HTTP_QUERY},
     };
     gp_http_config cfg = {.addr = addr};
     gp_error err = GP_ERROR_INIT;

@@ -99,9 +99,9 @@ static void sse(gp_http_request *req, gp_http_response *res, void *ctx)
 static int set_up(void **state)
 {
     static const gp_http_route routes[] = {
-        {"POST", "/_query", query, NULL},
-        {"POST", "/_query/validate", validate, NULL},
-        {"POST", "/_query/sse", sse, NULL},
+        {"POST", "/_query", query, NULL, GP_HTTP_QUERY},
+        {"POST", "/_query/validate", validate, NULL, GP_HTTP_QUERY},
+        {"POST", "/_query/sse", sse, NULL, GP_HTTP_QUERY},
     };
     fixture *f = calloc(1, sizeof *f);
     gp_http_config cfg = {.addr = "127.0.0.1:0"};

@@ -101,8 +101,8 @@ static void mistakes_are_named(void **state)
     static const struct {
         const char *line, *message;
     } bad[] = {
-        {"goprobe x",
-         "unknown command \"x\" (commands: import, version, help; the configuration file comes with -c)"},
+        {"goprobe x", "unknown command \"x\" (commands: import, token, version, help; the configuration file "
+                      "comes with -c)"},
         {"goprobe --nope", "unknown flag: --nope (try 'goprobe help')"},
         {"goprobe --", "unknown flag: -- (try 'goprobe help')"},
         {"goprobe -c", "flag needs an argument: --c"},

@@ -137,7 +137,7 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
 
 static void start_sensor(fake_sensor *s)
 {
-    const gp_http_route route = {"POST", "/_query", answer_query, s};
+    const gp_http_route route = {"POST", "/_query", answer_query, s, GP_HTTP_QUERY};
     const gp_http_config cfg = {.addr = "127.0.0.1:0"};
     gp_error err = GP_ERROR_INIT;
     if (gp_http_start(&s->server, &cfg, &route, 1, &err) != GP_OK)

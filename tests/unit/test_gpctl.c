@@ -72,10 +72,10 @@ static void config_put(gp_http_request *req, gp_http_response *res, void *ctx)
 static int set_up(void **state)
 {
     static const gp_http_route routes[] = {
-        {"GET", "/status", status, NULL},
-        {"GET", "/status/{iface}", status, NULL},
-        {"GET", "/config", config_get, NULL},
-        {"PUT", "/config", config_put, NULL},
+        {"GET", "/status", status, NULL, GP_HTTP_QUERY},
+        {"GET", "/status/{iface}", status, NULL, GP_HTTP_QUERY},
+        {"GET", "/config", config_get, NULL, GP_HTTP_QUERY},
+        {"PUT", "/config", config_put, NULL, GP_HTTP_QUERY},
     };
     fixture *f = calloc(1, sizeof *f);
     gp_http_config cfg = {.addr = "127.0.0.1:0"};

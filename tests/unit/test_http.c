@@ -151,16 +151,23 @@ static void observe(void *ctx, const gp_http_observation *seen)
 static gp_code start(fixture *f, const char *addr, unsigned idle_s, gp_error *err)
 {
     const gp_http_route routes[] = {
-        {"GET", "/status", echo, f},           {"GET", "/status/{iface}", echo, f},
-        {"GET", "/config", echo, f},           {"PUT", "/config", echo, f},
-        {"GET", "/config/{iface}", echo, f},   {"POST", "/config/_reload", reload, f},
-        {"GET", "/nothing", nothing, f},       {"GET", "/big", big, f},
-        {"GET", "/wait", wait_for_it, f},      {"POST", "/sse", events, f},
-        {"GET", "/endless", endless, f},       {"GET", "/slow", slow, f},
-        {"GET", "/slow-event", slow_event, f},
+        {"GET", "/status", echo, f, GP_HTTP_QUERY},
+        {"GET", "/status/{iface}", echo, f, GP_HTTP_QUERY},
+        {"GET", "/config", echo, f, GP_HTTP_QUERY},
+        {"PUT", "/config", echo, f, GP_HTTP_QUERY},
+        {"GET", "/config/{iface}", echo, f, GP_HTTP_QUERY},
+        {"POST", "/config/_reload", reload, f, GP_HTTP_QUERY},
+        {"GET", "/nothing", nothing, f, GP_HTTP_QUERY},
+        {"GET", "/big", big, f, GP_HTTP_QUERY},
+        {"GET", "/wait", wait_for_it, f, GP_HTTP_QUERY},
+        {"POST", "/sse", events, f, GP_HTTP_QUERY},
+        {"GET", "/endless", endless, f, GP_HTTP_QUERY},
+        {"GET", "/slow", slow, f, GP_HTTP_QUERY},
+        {"GET", "/slow-event", slow_event, f, GP_HTTP_QUERY},
     };
     static const char *const origins[] = {"https://page.example"};
     gp_http_config cfg = {.addr = addr,
+                          .allow_without_token = true,
                           .cors_origins = origins,
                           .n_cors_origins = 1,
                           .max_body = 100000,

@@ -157,7 +157,9 @@ static sensor *start(const gp_api_config *limits)
         gp_config_monitor_new(&s->monitor, &none, &s->manager.current, apply, &s->manager, NULL, &err),
         GP_OK);
     gp_api_config api = *limits;
-    api.addr = (char[]){"127.0.0.1:0"};
+    char any_port[] = "127.0.0.1:0";
+    if (!api.addr)
+        api.addr = any_port;
     const gp_sensor_api_config cfg = {
         .api = &api, .engine = s->engine, .manager = &s->manager, .monitor = s->monitor};
     if (gp_sensor_api_start(&s->api, &cfg, &err) != GP_OK)
@@ -610,6 +612,37 @@ static void limits_and_switches(void **state)
     end(s);
 }
 
+static long status_with(const char *addr, const char *authorization, bool allow)
+{
+    char *keys[] = {"59436af63ebf98a39de763d56220edb90267debaa4180b864811c7a44ad35bc8"};
+    char *copy = strdup(addr);
+    const gp_api_config api = {.addr = copy, .keys = {keys, 1}, .allow_without_token = allow};
+    sensor *s = start(&api);
+    question q = {.method = "GET", .header = authorization, .path = "/status"};
+    answer a;
+    ask(s, &q, &a);
+    gp_buf_free(&a.body);
+    end(s);
+    free(copy);
+    return a.status;
+}
+
+/* A v4 configuration behind a local address goes on as before; elsewhere its keys are tokens. */
+static void keys_count_where_others_reach_us(void **state)
+{
+    (void)state;
+    static const char digest[] =
+        "Authorization: digest 59436af63ebf98a39de763d56220edb90267debaa4180b864811c7a44ad35bc8";
+    static const char bearer[] =
+        "Authorization: Bearer 59436af63ebf98a39de763d56220edb90267debaa4180b864811c7a44ad35bc8";
+    assert_int_equal(status_with("127.0.0.1:0", NULL, false), 200);
+    assert_int_equal(status_with(":0", NULL, false), 401);
+    assert_int_equal(status_with(":0", digest, false), 200);
+    assert_int_equal(status_with(":0", bearer, false), 200);
+    assert_int_equal(status_with(":0", "Authorization: Basic Zm9vOmJhcg==", false), 401);
+    assert_int_equal(status_with(":0", NULL, true), 200);
+}
+
 static void an_address_in_use_is_named(void **state)
 {
     sensor *s = *state;
@@ -715,6 +748,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_change_that_fails_is_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_are_for_prometheus, setup, teardown),
         cmocka_unit_test(limits_and_switches),
+        cmocka_unit_test(keys_count_where_others_reach_us),
         cmocka_unit_test_setup_teardown(an_address_in_use_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(the_description_is_served, setup, teardown),
         cmocka_unit_test(linked_schemas_are_described),

@@ -42,7 +42,8 @@ static void hold(gp_http_request *req, gp_http_response *res, void *ctx)
 
 static gp_code start_on(fixture *f, const char *addr, const char *client_ca, gp_error *err)
 {
-    const gp_http_route routes[] = {{"GET", "/hello", hello, f}, {"GET", "/hold", hold, f}};
+    const gp_http_route routes[] = {{"GET", "/hello", hello, f, GP_HTTP_QUERY},
+                                    {"GET", "/hold", hold, f, GP_HTTP_QUERY}};
     const gp_http_config cfg = {.addr = addr, .tls = {.cert = f->server_file, .client_ca = client_ca}};
     gp_code rc = gp_http_start(&f->server, &cfg, routes, sizeof routes / sizeof routes[0], err);
     if (rc == GP_OK)

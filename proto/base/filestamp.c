@@ -1,0 +1,17 @@
+#include "proto/base/filestamp.h"
+
+#include <sys/stat.h>
+
+gp_filestamp gp_filestamp_take(const char *path)
+{
+    struct stat st;
+    if (!path || stat(path, &st) != 0)
+        return (gp_filestamp){0};
+    return (gp_filestamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+}
+
+bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+           a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
