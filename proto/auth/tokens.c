@@ -161,11 +161,12 @@ static gp_code append(gp_tokens *t, const gp_token_line *line, gp_error *err)
 
 static gp_code parse_hash(const char *text, gp_token_line *line, gp_error *err)
 {
-    size_t skip = sizeof method - 1;
-    const char *salt = text + skip;
-    if (strncmp(text, method, skip) == 0 && strlen(salt) == 2 * GP_SALT_SIZE + 1 + 2 * GP_HASH_SIZE &&
-        salt[2 * GP_SALT_SIZE] == ':' && read_hex(salt, line->salt, GP_SALT_SIZE) &&
-        read_hex(salt + 2 * GP_SALT_SIZE + 1, line->hash, GP_HASH_SIZE))
+    static const size_t salt_digits = (size_t)2 * GP_SALT_SIZE;
+    static const size_t hash_digits = (size_t)2 * GP_HASH_SIZE;
+    const char *salt = text + sizeof method - 1;
+    if (strncmp(text, method, sizeof method - 1) == 0 && strlen(salt) == salt_digits + 1 + hash_digits &&
+        salt[salt_digits] == ':' && read_hex(salt, line->salt, GP_SALT_SIZE) &&
+        read_hex(salt + salt_digits + 1, line->hash, GP_HASH_SIZE))
         return GP_OK;
     return gp_fail(err, GP_EINVAL, "no hash of the form sha256:<32 hex digits>:<64 hex digits>");
 }
