@@ -26,11 +26,16 @@ void gp_loop_free(gp_loop *l); /* no exchange may be left */
 typedef struct gp_exchange_config {
     const char *addr; /* must outlive the exchange */
     gp_client_access access;
-    const gp_buf *args;  /* arguments of the query as JSON; must outlive the exchange */
-    int64_t timeout_ns;  /* 0: none */
-    size_t max_response; /* bytes; 0: no limit */
-    uint64_t max_rows;   /* 0: no limit */
-    void *owner;         /* the caller's, see gp_exchange_owner */
+    /* The query as JSON; these must outlive the exchange. Services of v4 refuse members of a body that they
+     * do not know and ignore parameters of a URL: where one may listen, v4_args and v4_params say the same.
+     */
+    const gp_buf *args;
+    const gp_buf *v4_args;
+    const char *v4_params; /* "a=b&c=d"; NULL: none */
+    int64_t timeout_ns;    /* 0: none */
+    size_t max_response;   /* bytes; 0: no limit */
+    uint64_t max_rows;     /* 0: no limit */
+    void *owner;           /* the caller's, see gp_exchange_owner */
 } gp_exchange_config;
 
 /* GP_EINVAL: the address is none. Whether the host can be reached shows later, as its outcome. */
@@ -41,7 +46,8 @@ void *gp_exchange_owner(const gp_exchange *x);
 gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err);
 
 /* Of an exchange that gp_loop_wait gave: GP_OK with the answer (the caller's to free), or why there is none:
- * GP_ETIMEOUT, GP_ENET, GP_ECORRUPT, GP_ELIMIT, or what the host said. Call it once. */
+ * GP_ETIMEOUT, GP_ENET, GP_ECORRUPT, GP_ELIMIT, or what the host said. Call it once. Says in out->narrows
+ * whether the host understands proto/query/narrow.h. */
 gp_code gp_exchange_result(gp_exchange *x, gp_result *out, gp_error *err);
 
 /* Frees. An exchange without an outcome is withdrawn, and its host told. NULL is fine. */

@@ -8,6 +8,7 @@ typedef struct http_exchange {
     gp_exchange x;
     gp_client *client;
     gp_call call;
+    gp_buf path;
     uint64_t max_rows;
     bool running;
     CURLcode outcome;
@@ -26,6 +27,7 @@ static void end(gp_exchange *x)
     http_exchange *h = (http_exchange *)x;
     stop_transfer(h);
     gp_buf_free(&h->call.answer);
+    gp_buf_free(&h->path);
     gp_client_free(h->client);
     free(h);
 }
@@ -42,7 +44,12 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
                                      .timeout_ns = cfg->timeout_ns,
                                      .max_response = cfg->max_response};
     gp_code rc = gp_client_new(&h->client, &client, err);
-    h->call = (gp_call){.method = "POST", .path = "/_query", .body = cfg->args};
+    gp_buf_puts(&h->path, "/_query");
+    if (cfg->v4_params && *cfg->v4_params)
+        gp_buf_printf(&h->path, "?%s", cfg->v4_params);
+    if (rc == GP_OK && h->path.failed)
+        rc = gp_fail(err, GP_ENOMEM, "out of memory for asking %s", cfg->addr);
+    h->call = (gp_call){.method = "POST", .path = h->path.data, .body = cfg->v4_args};
     if (rc == GP_OK)
         rc = gp_client_begin(h->client, &h->call, err);
     if (rc == GP_OK) {
@@ -69,9 +76,12 @@ static gp_code result(gp_exchange *x, gp_result *out, gp_error *err)
     http_exchange *h = (http_exchange *)x;
     gp_buf *a = &h->call.answer;
     gp_code rc = gp_client_finish(h->client, &h->call, h->outcome, err);
+    bool narrows = rc == GP_OK && gp_client_header(h->client, GP_NARROW_HEADER);
     stop_transfer(h); /* gives the connection to the next exchange */
     if (rc == GP_OK)
         rc = gp_client_parse_result(a->data ? a->data : "", a->len, h->max_rows, out, err);
+    if (rc == GP_OK)
+        out->narrows = narrows;
     gp_buf_free(a);
     return rc;
 }

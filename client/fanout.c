@@ -15,17 +15,24 @@ struct gp_fanout {
     size_t n_idle;
 };
 
+/* A query as it is sent. */
+typedef struct question {
+    gp_buf args;
+    gp_buf v4_args, v4_params; /* where a service of v4 may listen */
+} question;
+
 /* One host of a running query. */
 typedef struct task {
     const gp_fanout_host *host;
     gp_exchange *exchange; /* NULL: not begun, or over */
+    question own;          /* of a host with arguments of its own */
 } task;
 
 typedef struct run {
     gp_loop *loop;
     task *tasks;
     size_t n, next, running, max;
-    gp_buf body;
+    question question;
     const gp_fanout_options *opt;
     gp_fanout_fn on_answer;
     void *ctx;
@@ -78,8 +85,22 @@ static void give_back(gp_fanout *f, gp_loop *l)
         gp_loop_free(l);
 }
 
+static void question_free(question *q)
+{
+    gp_buf_free(&q->args);
+    gp_buf_free(&q->v4_args);
+    gp_buf_free(&q->v4_params);
+}
+
+static gp_code make_question(const gp_args *args, question *out, gp_error *err)
+{
+    gp_code rc = gp_client_args_body(args, &out->args, err);
+    return rc == GP_OK ? gp_client_v4_query(args, &out->v4_args, &out->v4_params, err) : rc;
+}
+
 static void end_task(run *r, task *t)
 {
+    question_free(&t->own);
     if (!t->exchange)
         return;
     gp_exchange_end(t->exchange);
@@ -98,16 +119,21 @@ static gp_code begin_task(run *r, task *t, gp_error *err)
     const gp_fanout_host *h = t->host;
     if (!h->addr)
         return gp_fail(err, GP_ENOTFOUND, "%s", h->why ? h->why : "no address known for this host");
+    gp_code rc = h->args ? make_question(h->args, &t->own, err) : GP_OK;
+    const question *asked = h->args ? &t->own : &r->question;
     const gp_exchange_config cfg = {
         .addr = h->addr,
         .access = h->access,
-        .args = &r->body,
+        .args = &asked->args,
+        .v4_args = &asked->v4_args,
+        .v4_params = asked->v4_params.data,
         .timeout_ns = h->timeout_ns,
         .max_response = r->opt->max_response ? r->opt->max_response : DEFAULT_MAX_RESPONSE,
         .max_rows = r->opt->max_rows,
         .owner = t,
     };
-    gp_code rc = gp_exchange_begin(r->loop, &cfg, &t->exchange, err);
+    if (rc == GP_OK)
+        rc = gp_exchange_begin(r->loop, &cfg, &t->exchange, err);
     r->running += rc == GP_OK;
     return rc;
 }
@@ -180,7 +206,7 @@ gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, con
     gp_code rc = r.tasks ? take_loop(f, &r.loop, err)
                          : gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
     if (rc == GP_OK)
-        rc = gp_client_args_body(args, &r.body, err);
+        rc = make_question(args, &r.question, err);
     for (size_t i = 0; i < n && rc == GP_OK; i++)
         r.tasks[i].host = &hosts[i];
     if (rc == GP_OK)
@@ -188,7 +214,7 @@ gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, con
     for (size_t i = 0; i < n && r.tasks; i++)
         end_task(&r, &r.tasks[i]);
     give_back(f, r.loop);
-    gp_buf_free(&r.body);
+    question_free(&r.question);
     free(r.tasks);
     return rc;
 }

@@ -21,7 +21,8 @@ typedef struct gp_fanout_host {
     const char *addr; /* NULL: not known; `why` then says so */
     const char *why;
     gp_client_access access;
-    int64_t timeout_ns; /* of this host's answer; 0: none */
+    int64_t timeout_ns;  /* of this host's answer; 0: none */
+    const gp_args *args; /* NULL: those of the call */
 } gp_fanout_host;
 
 typedef struct gp_fanout_options {
@@ -34,9 +35,9 @@ typedef struct gp_fanout_options {
     void *ctx;
 } gp_fanout_options;
 
-/* The answer of one host: result (the callee's only during the call), or NULL and the error of that host. */
-typedef void (*gp_fanout_fn)(void *ctx, const gp_fanout_host *host, const gp_result *result,
-                             const gp_error *err);
+/* The answer of one host: result (the callee may take its content and leave an initialised one), or NULL and
+ * the error of that host. */
+typedef void (*gp_fanout_fn)(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *err);
 
 /*
  * Asks all hosts and calls on_answer once for each, as they come. Hosts that do not answer by the deadline

@@ -26,6 +26,21 @@ gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err)
     return rc;
 }
 
+/* Ids of aggregators are letters, digits and commas: nothing to escape. */
+gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp_error *err)
+{
+    gp_args plain = *args; /* borrows the texts */
+    plain.sum_hosts = false;
+    plain.via = NULL;
+    if (args->sum_hosts)
+        gp_buf_puts(params, "sum_hosts=true");
+    if (args->via && *args->via)
+        gp_buf_printf(params, "%svia=%s", params->len ? "&" : "", args->via);
+    if (params->failed)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a query");
+    return gp_client_args_body(&plain, body, err);
+}
+
 /* To the reader of a result bad text is bad input; here it is a peer that does not keep to the format. */
 gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out, gp_error *err)
 {

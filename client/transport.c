@@ -322,6 +322,12 @@ gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error
     return call->status < 200 || call->status > 299 ? http_error(c, call, err) : GP_OK;
 }
 
+const char *gp_client_header(const gp_client *c, const char *name)
+{
+    struct curl_header *h = NULL;
+    return curl_easy_header(c->curl, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value : NULL;
+}
+
 gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
 {
     CURLcode outcome = CURLE_OK;

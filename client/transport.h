@@ -50,6 +50,10 @@ gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error
 
 /* The body of a query request, and the result in the answer to one. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err);
+/* The same for services that may be v4's (exchange.h): a body, and parameters of the URL. */
+gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp_error *err);
+/* A header of the answer, valid until the next request; NULL: none. */
+const char *gp_client_header(const gp_client *c, const char *name);
 gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out,
                                gp_error *err);
 

@@ -63,7 +63,10 @@ static gp_code read_endpoint(const gp_yaml_entry *entry, gp_endpoint *e, gp_erro
     if (rc == GP_OK)
         rc = read_timeout(gp_yaml_get(entry->value, "timeout"), &e->timeout_ns, err);
     if (rc == GP_OK)
-        rc = read_access(entry->value, e, err);
+        if (rc == GP_OK)
+            rc = read_access(entry->value, e, err);
+    if (rc == GP_OK)
+        rc = gp_yaml_strdup(gp_yaml_get(entry->value, "hosts"), &e->hosts, err);
     if (rc == GP_OK && !(e->host = strdup(entry->key)))
         rc = gp_fail(err, GP_ENOMEM, "out of memory for the endpoints");
     return rc;
@@ -135,6 +138,7 @@ void gp_endpoints_free(gp_endpoints *e)
         free(e->items[i].tls_ca);
         free(e->items[i].tls_cert);
         free(e->items[i].tls_key);
+        free(e->items[i].hosts);
     }
     free(e->items);
     *e = (gp_endpoints){0};

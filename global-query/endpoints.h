@@ -8,6 +8,9 @@
  *     addr: "https://hostB:8145"
  *     token_file: /etc/global-query/hostB.token
  *     tls: {ca: ca.pem, cert: me.pem, key: me.key}
+ *   siteC:
+ *     addr: "siteC:8146"               # another global-query
+ *     hosts: "web1,web2"               # which of its hosts to ask; default any
  *
  * Read-only once loaded: any thread may look hosts up.
  */
@@ -24,6 +27,7 @@ typedef struct gp_endpoint {
     int64_t timeout_ns;
     char *token_file, *token;          /* what stands in it, once loaded */
     char *tls_ca, *tls_cert, *tls_key; /* NULL: none */
+    char *hosts;                       /* which of its hosts an aggregator is to ask; NULL: any */
 } gp_endpoint;
 
 typedef struct gp_endpoints {

@@ -1,29 +1,54 @@
 #include "global-query/runner.h"
 
+#include "global-query/topk.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+static const int64_t partial_interval_ns = INT64_C(100000000);
+
+/* A host of a query under way. */
+typedef struct asked_host {
+    const char *name;
+    const gp_endpoint *endpoint; /* NULL: unknown */
+    gp_args args;                /* what it is asked in this round, where that is its own */
+    gp_status_code failure;
+    char *why; /* NULL: it has not failed */
+    bool done; /* in this round */
+} asked_host;
 
 /* A query under way. */
 typedef struct fleet_query {
     gp_runner *runner;
     const gp_stmt *stmt;
     const gp_query_hooks *hooks;
-    gp_merge *merge;
-    gp_result failed; /* statuses of hosts without an answer */
-    gp_code code;     /* what stops the whole query: lack of memory */
+    gp_args args; /* what hosts are asked in the first round */
+    gp_topk *topk;
+    asked_host *hosts;
+    size_t n_hosts;
+    gp_fanout_host *list; /* of this round */
+    size_t *index;        /* of the list's hosts in `hosts` */
+    size_t n_done;        /* hosts that answered or failed in the first round */
+    gp_code code;         /* what stops the whole query: lack of memory */
     gp_error err;
-    struct timespec start; /* CLOCK_MONOTONIC */
+    int64_t start; /* CLOCK_MONOTONIC, ns */
     gp_time wall_start;
-    int64_t next_keepalive;
+    int64_t next_keepalive, next_partial; /* since start */
+    bool news;                            /* not told yet by a partial result */
 } fleet_query;
 
-static int64_t elapsed_ns(const fleet_query *q)
+static int64_t monotonic_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)(now.tv_sec - q->start.tv_sec) * 1000000000 + (now.tv_nsec - q->start.tv_nsec);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t elapsed_ns(const fleet_query *q)
+{
+    return monotonic_ns() - q->start;
 }
 
 /* ---- hosts
@@ -61,66 +86,195 @@ static gp_client_access access_of(const gp_endpoint *at, const gp_client_access 
                               .key_file = own_cert ? at->tls_key : common->key_file};
 }
 
-static gp_fanout_host *reach_hosts(const gp_endpoints *e, const gp_client_access *access, char *const *hosts,
-                                   size_t n)
+static gp_code find_hosts(fleet_query *q, char *const *names, size_t n, gp_error *err)
 {
-    gp_fanout_host *list = calloc(n ? n : 1, sizeof *list);
-    for (size_t i = 0; list && i < n; i++) {
-        const gp_endpoint *at = gp_endpoints_find(e, hosts[i]);
-        list[i].name = hosts[i];
-        list[i].why = "couldn't find endpoint configuration for host";
-        if (at) {
-            list[i].addr = at->addr;
-            list[i].timeout_ns = at->timeout_ns;
-            list[i].access = access_of(at, access);
-        }
+    q->hosts = calloc(n + 1, sizeof *q->hosts);
+    q->list = calloc(n + 1, sizeof *q->list);
+    q->index = calloc(n + 1, sizeof *q->index);
+    if (!q->hosts || !q->list || !q->index)
+        return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
+    q->n_hosts = n;
+    for (size_t i = 0; i < n; i++) {
+        q->hosts[i].name = names[i];
+        q->hosts[i].endpoint = gp_endpoints_find(q->runner->endpoints, names[i]);
     }
-    return list;
+    return GP_OK;
 }
 
-/* ---- answers
+/* ---- the way of a question through aggregators
+ * --------------------------------------------------------------- */
+
+static bool has_id(const char *via, const char *id)
+{
+    size_t len = strlen(id);
+    for (const char *at = via; (at = strstr(at, id)); at += len)
+        if ((at == via || at[-1] == ',') && (at[len] == ',' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+static size_t count_ids(const char *via)
+{
+    size_t n = *via != '\0';
+    for (; *via; via++)
+        n += *via == ',';
+    return n;
+}
+
+static gp_code check_way(const gp_runner *r, const char *via, gp_problem *problem, gp_error *err)
+{
+    enum { LOOP_DETECTED = 508 };
+    bool plain =
+        strspn(via, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,-_.") == strlen(via);
+    if (!plain)
+        gp_problem_set(problem, 422, "via: expected ids of aggregators, separated by commas");
+    else if (r->id && has_id(via, r->id))
+        gp_problem_set(
+            problem, LOOP_DETECTED,
+            "this query came through this aggregator before: aggregators ask each other in a circle");
+    else if (count_ids(via) >= GP_MAX_DEPTH)
+        gp_problem_set(problem, LOOP_DETECTED, "this query came through more than %d aggregators",
+                       GP_MAX_DEPTH - 1);
+    else
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "%s", problem->detail ? problem->detail : "refused");
+}
+
+/* What hosts are asked: of those that are aggregators, for all of their hosts. */
+static gp_code make_args(fleet_query *q, const gp_args *args, gp_error *err)
+{
+    gp_buf via = GP_BUF_INIT;
+    gp_code rc = gp_args_copy(args, &q->args, err);
+    if (rc == GP_OK)
+        rc = gp_args_set(&q->args.query_hosts, "any", err);
+    if (rc == GP_OK)
+        rc = gp_args_set(&q->args.query_hosts_resolver_type, NULL, err);
+    if (rc == GP_OK)
+        rc = gp_args_set(&q->args.only_rows, NULL, err);
+    q->args.skip_results = q->args.min_value = 0;
+    q->args.digest = false;
+    q->args.keepalive_ns = 0;
+    if (rc != GP_OK || !q->runner->id)
+        return rc;
+    gp_buf_printf(&via, "%s%s%s", args->via ? args->via : "", args->via && *args->via ? "," : "",
+                  q->runner->id);
+    rc = via.failed ? gp_fail(err, GP_ENOMEM, "out of memory for a query")
+                    : gp_args_set(&q->args.via, via.data, err);
+    gp_buf_free(&via);
+    return rc;
+}
+
+/* ---- results
  * ----------------------------------------------------------------------------------------------------- */
 
-static gp_code add_failed_hosts(const fleet_query *q, gp_result *out, gp_error *err)
+/* A host's status under its own name; where another host has that name, behind the name by which it was
+ * asked. */
+static gp_code add_status(const fleet_query *q, size_t i, const gp_host_status *s, gp_result *out,
+                          gp_error *err)
+{
+    if (!gp_result_host(out, s->host))
+        return gp_result_set_host(out, s->host, s->code, s->message, err);
+    gp_buf name = GP_BUF_INIT;
+    gp_buf_printf(&name, "%s/%s", q->hosts[i].name, s->host);
+    gp_code rc = name.failed ? gp_fail(err, GP_ENOMEM, "out of memory for the status of a host")
+                             : gp_result_set_host(out, name.data, s->code, s->message, err);
+    gp_buf_free(&name);
+    return rc;
+}
+
+static gp_code add_statuses(const fleet_query *q, gp_result *out, gp_error *err)
 {
     gp_code rc = GP_OK;
-    for (size_t i = 0; i < q->failed.n_hosts && rc == GP_OK; i++) {
-        const gp_host_status *h = &q->failed.hosts[i];
-        rc = gp_result_set_host(out, h->host, h->code, h->message, err);
+    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++) {
+        const gp_result *summary = gp_topk_summary(q->topk, i);
+        for (size_t k = 0; summary && k < summary->n_hosts && rc == GP_OK; k++)
+            rc = add_status(q, i, &summary->hosts[k], out, err);
+        if (rc == GP_OK && q->hosts[i].why) {
+            const gp_host_status s = {q->hosts[i].name, q->hosts[i].failure, q->hosts[i].why};
+            rc = add_status(q, i, &s, out, err);
+        }
     }
     return rc;
+}
+
+static bool has_bins(const gp_stmt *s)
+{
+    return (s->type.label_mask & GP_LABEL_TIME) && s->bin_size > GP_DB_WRITE_INTERVAL;
+}
+
+/* What another aggregator asked for of all rows (narrow.h). */
+static gp_code narrow(const gp_stmt *s, gp_result *r, gp_error *err)
+{
+    const gp_narrow *n = &s->narrow;
+    size_t kept = 0;
+    if (n->digest) {
+        r->digest = calloc(r->n_rows + 1, sizeof *r->digest);
+        if (!r->digest)
+            return gp_fail(err, GP_ENOMEM, "out of memory for the digest of %zu rows", r->n_rows);
+        r->has_digest = true;
+        for (size_t i = 0; i < r->n_rows; i++)
+            r->digest[r->n_digest++] = gp_row_fingerprint(&r->rows[i]);
+        gp_fingerprints_sort(r->digest, r->n_digest);
+    }
+    uint64_t skipped = 0;
+    for (size_t i = 0; i < r->n_rows && kept < s->num_results; i++) {
+        const gp_row *row = &r->rows[i];
+        if (gp_row_value(row, s->sort_by, s->direction) < n->min_value ||
+            (n->only && !gp_narrow_has(n, gp_row_fingerprint(row))) || skipped++ < n->skip)
+            continue;
+        r->rows[kept++] = *row;
+    }
+    r->n_rows = kept;
+    return GP_OK;
 }
 
 /* What is known so far as a result: sorted, binned, cut. */
 static gp_code make_result(const fleet_query *q, uint64_t limit, gp_result *out, gp_error *err)
 {
     const gp_stmt *s = q->stmt;
-    gp_code rc = gp_merge_result(q->merge, out, err);
+    bool narrows = gp_narrow_any(&s->narrow);
+    gp_code rc = gp_topk_result(q->topk, narrows || has_bins(s) ? UINT64_MAX : limit, out, err);
     if (rc != GP_OK)
         return rc;
-    rc = add_failed_hosts(q, out, err);
-    if (rc == GP_OK && (s->type.label_mask & GP_LABEL_TIME) && s->bin_size > GP_DB_WRITE_INTERVAL)
+    rc = add_statuses(q, out, err);
+    if (rc == GP_OK && has_bins(s)) {
         rc = gp_result_bin_time(out, s->bin_size, err);
+        gp_result_sort(out, s->sort_by, s->direction, s->sort_ascending, narrows ? 0 : limit);
+    }
+    if (rc == GP_OK && narrows)
+        rc = narrow(s, out, err);
     if (rc != GP_OK) {
         gp_result_free(out);
         return rc;
     }
-    gp_result_sort(out, s->sort_by, s->direction, s->sort_ascending, limit);
     out->query_start = q->wall_start;
     out->query_duration_ns = elapsed_ns(q);
+    out->progress = (gp_progress){q->n_hosts, q->n_done, gp_topk_rows(q->topk)};
     gp_result_finish(out);
     return GP_OK;
 }
 
+/* Partial results come at intervals: each costs as much as all rows that are there. */
 static void send_partial(fleet_query *q)
 {
     gp_result partial;
     uint64_t limit = q->stmt->num_results < GP_STREAM_ROWS ? q->stmt->num_results : GP_STREAM_ROWS;
-    if (!q->hooks->partial || make_result(q, limit, &partial, NULL) != GP_OK)
+    int64_t now = elapsed_ns(q);
+    bool last = q->n_done == q->n_hosts; /* the final result follows */
+    if (!q->hooks->partial || !q->news || last || now < q->next_partial)
         return;
+    if (make_result(q, limit, &partial, NULL) != GP_OK)
+        return;
+    partial.has_progress = true;
     q->hooks->partial(q->hooks->ctx, &partial);
     gp_result_free(&partial);
+    q->news = false;
+    int64_t cost = elapsed_ns(q) - now;
+    q->next_partial = now + (cost * 10 > partial_interval_ns ? cost * 10 : partial_interval_ns);
 }
+
+/* ---- answers
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void fail_query(fleet_query *q, gp_code code, const gp_error *err)
 {
@@ -130,21 +284,51 @@ static void fail_query(fleet_query *q, gp_code code, const gp_error *err)
     q->err = *err;
 }
 
-static void on_answer(void *ctx, const gp_fanout_host *host, const gp_result *result, const gp_error *why)
+static void lose_host(fleet_query *q, size_t i, gp_status_code status, const char *why)
+{
+    asked_host *h = &q->hosts[i];
+    gp_topk_lose(q->topk, i);
+    free(h->why);
+    h->failure = status;
+    h->why = strdup(why);
+    gp_log_error(q->runner->log, "query failed", GP_F_STR("hostname", h->name), GP_F_STR("error", why));
+    if (!h->why)
+        fail_query(q, GP_ENOMEM, &(gp_error){.msg = "out of memory for the status of a host"});
+}
+
+/* A sensor that had no time for the query says so in an answer without rows. */
+static bool is_refusal(const gp_result *r)
+{
+    return r->status == GP_STATUS_TOO_MANY_REQUESTS || r->status == GP_STATUS_ERROR;
+}
+
+static void take_answer(fleet_query *q, size_t i, gp_result *result)
+{
+    gp_error err = GP_ERROR_INIT;
+    if (is_refusal(result)) {
+        lose_host(q, i, result->status,
+                  result->status_message ? result->status_message : gp_status_name(result->status));
+        return;
+    }
+    gp_code rc = gp_topk_add(q->topk, i, result, &err);
+    if (rc == GP_ECORRUPT || rc == GP_EUNSUPPORTED)
+        lose_host(q, i, GP_STATUS_ERROR, err.msg);
+    else if (rc != GP_OK)
+        fail_query(q, rc, &err);
+}
+
+static void on_answer(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *why)
 {
     fleet_query *q = ctx;
-    gp_error err = GP_ERROR_INIT;
-    gp_code rc;
-    if (result) {
-        rc = gp_merge_add(q->merge, result, &err);
-    } else {
-        rc = gp_result_set_host(&q->failed, host->name, GP_STATUS_ERROR, why->msg, &err);
-        gp_log_error(q->runner->log, "query failed", GP_F_STR("hostname", host->name),
-                     GP_F_STR("error", why->msg));
-    }
-    if (rc != GP_OK)
-        fail_query(q, rc, &err);
+    size_t i = q->index[host - q->list];
+    if (result)
+        take_answer(q, i, result);
     else
+        lose_host(q, i, GP_STATUS_ERROR, why->msg);
+    q->n_done += !q->hosts[i].done;
+    q->hosts[i].done = true;
+    q->news = true;
+    if (q->code == GP_OK)
         send_partial(q);
 }
 
@@ -158,6 +342,7 @@ static void tick(void *ctx)
 {
     fleet_query *q = ctx;
     int64_t now = elapsed_ns(q);
+    send_partial(q);
     if (!q->hooks->keepalive || q->stmt->keepalive_ns <= 0 || now < q->next_keepalive)
         return;
     q->next_keepalive = now + q->stmt->keepalive_ns;
@@ -167,25 +352,90 @@ static void tick(void *ctx)
 /* ---- running
  * ----------------------------------------------------------------------------------------------------- */
 
-static gp_code ask_hosts(fleet_query *q, const gp_args *args, char *const *hosts, size_t n, gp_error *err)
+/* The host's own arguments: what the round asks of it, and which of its hosts an aggregator is to ask. */
+static gp_code set_args(fleet_query *q, asked_host *h, const gp_topk_ask *ask, gp_error *err)
 {
-    gp_fanout_host *list = reach_hosts(q->runner->endpoints, &q->runner->access, hosts, n);
-    if (!list)
-        return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
-    const gp_fanout_options opt = {
-        .max_concurrent = q->runner->max_concurrent, .canceled = canceled, .tick = tick, .ctx = q};
-    gp_code rc = gp_fanout_query(q->runner->fanout, list, n, args, &opt, on_answer, q, err);
+    gp_args_free(&h->args);
+    gp_code rc = gp_args_copy(&q->args, &h->args, err);
+    if (rc == GP_OK && h->endpoint && h->endpoint->hosts)
+        rc = gp_args_set(&h->args.query_hosts, h->endpoint->hosts, err);
+    if (rc != GP_OK)
+        return rc;
+    h->args.num_results = ask->num_results;
+    h->args.skip_results = ask->narrow.skip;
+    h->args.min_value = ask->narrow.min_value;
+    h->args.digest = ask->narrow.digest;
+    if (!ask->narrow.only)
+        return GP_OK;
+    gp_buf text = GP_BUF_INIT;
+    gp_fingerprints_to_text(ask->narrow.only, ask->narrow.n_only, &text);
+    h->args.only_rows = gp_buf_detach(&text);
+    return h->args.only_rows ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory for asking host %s", h->name);
+}
+
+static gp_code add_to_round(fleet_query *q, size_t i, const gp_topk_ask *ask, size_t *n, gp_error *err)
+{
+    asked_host *h = &q->hosts[i];
+    gp_fanout_host *f = &q->list[*n];
+    *f = (gp_fanout_host){.name = h->name, .why = "couldn't find endpoint configuration for host"};
+    if (h->endpoint) {
+        f->addr = h->endpoint->addr;
+        f->timeout_ns = h->endpoint->timeout_ns;
+        f->access = access_of(h->endpoint, &q->runner->access);
+    }
+    q->index[(*n)++] = i;
+    bool own = gp_narrow_any(&ask->narrow) || ask->num_results != q->args.num_results ||
+               (h->endpoint && h->endpoint->hosts);
+    if (!own)
+        return GP_OK;
+    f->args = &h->args;
+    return set_args(q, h, ask, err);
+}
+
+static gp_code run_round(fleet_query *q, gp_error *err)
+{
+    size_t n = 0;
+    gp_code rc = GP_OK;
+    const gp_runner *r = q->runner;
+    gp_fanout_options opt = {
+        .max_concurrent = r->max_concurrent, .canceled = canceled, .tick = tick, .ctx = q};
+    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++)
+        if (gp_topk_ask_of(q->topk, i))
+            rc = add_to_round(q, i, gp_topk_ask_of(q->topk, i), &n, err);
+    if (rc == GP_OK && r->deadline_ns > 0) {
+        opt.deadline_ns = r->deadline_ns - elapsed_ns(q);
+        if (opt.deadline_ns <= 0)
+            opt.deadline_ns = 1;
+    }
+    if (rc == GP_OK)
+        rc = gp_fanout_query(r->fanout, q->list, n, &q->args, &opt, on_answer, q, err);
     if (q->code != GP_OK)
         rc = gp_fail(err, q->code, "%s", q->err.msg);
-    free(list);
+    return rc;
+}
+
+static gp_code run_rounds(fleet_query *q, gp_error *err)
+{
+    size_t n = 0;
+    gp_code rc = gp_topk_next(q->topk, &n, err);
+    while (rc == GP_OK && n > 0) {
+        rc = run_round(q, err);
+        if (rc == GP_OK)
+            rc = gp_topk_next(q->topk, &n, err);
+    }
+    gp_topk_stats stats = gp_topk_get_stats(q->topk);
+    if (rc == GP_OK)
+        gp_log_debug(q->runner->log, "asked the fleet", GP_F_U64("hosts", q->n_hosts),
+                     GP_F_U64("rounds", stats.rounds), GP_F_U64("rows_received", stats.rows_received),
+                     GP_F_U64("rows_left", stats.rows_left));
     return rc;
 }
 
 static void start_clock(fleet_query *q)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &q->start);
     clock_gettime(CLOCK_REALTIME, &now);
+    q->start = monotonic_ns();
     q->wall_start = (gp_time){.sec = now.tv_sec, .nsec = (int32_t)now.tv_nsec, .set = true};
     q->next_keepalive = q->stmt->keepalive_ns;
 }
@@ -198,6 +448,19 @@ static gp_code no_hosts(gp_problem *problem, gp_error *err)
     return gp_fail(err, GP_EINVAL, "query for target hosts is empty");
 }
 
+static void free_query(fleet_query *q)
+{
+    for (size_t i = 0; q->hosts && i < q->n_hosts; i++) {
+        gp_args_free(&q->hosts[i].args);
+        free(q->hosts[i].why);
+    }
+    gp_topk_free(q->topk);
+    gp_args_free(&q->args);
+    free(q->hosts);
+    free(q->list);
+    free(q->index);
+}
+
 gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                       gp_result *out, gp_problem *problem, gp_error *err)
 {
@@ -207,18 +470,23 @@ gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, co
     if (!args->query_hosts || !*args->query_hosts)
         return no_hosts(problem, err);
     start_clock(&q);
-    gp_result_init(&q.failed);
-    gp_code rc = resolve_hosts(q.runner, args, &hosts, &n, err);
+    gp_code rc = check_way(q.runner, args->via ? args->via : "", problem, err);
+    if (rc != GP_OK)
+        return rc;
+    rc = resolve_hosts(q.runner, args, &hosts, &n, err);
     if (rc != GP_OK)
         gp_error_prefix(err, "failed to resolve host list");
     if (rc == GP_OK)
-        rc = gp_merge_new(&q.merge, err);
+        rc = find_hosts(&q, hosts, n, err);
     if (rc == GP_OK)
-        rc = ask_hosts(&q, args, hosts, n, err);
+        rc = make_args(&q, args, err);
+    if (rc == GP_OK)
+        rc = gp_topk_new(&q.topk, stmt, n, q.runner->max_bytes, err);
+    if (rc == GP_OK)
+        rc = run_rounds(&q, err);
     if (rc == GP_OK)
         rc = make_result(&q, stmt->num_results, out, err);
-    gp_merge_free(q.merge);
-    gp_result_free(&q.failed);
+    free_query(&q);
     gp_strlist_free(hosts, n);
     return rc;
 }

@@ -1,8 +1,11 @@
 /*
- * runner.h - one question to the fleet: resolve the hosts, ask them all, merge what comes.
+ * runner.h - one question to the fleet: resolve the hosts, ask them, in rounds where one does not do
+ * (topk.h), and put what comes together.
  *
  * A host that fails, is late or sends nonsense is an error status under its name; the answer holds the
- * others. Thread-safety: any number of queries at a time.
+ * others, exactly. A host may be another global-query: its hosts appear as if they were asked here.
+ *
+ * Thread-safety: any number of queries at a time.
  */
 #ifndef GP_GLOBAL_QUERY_RUNNER_H
 #define GP_GLOBAL_QUERY_RUNNER_H
@@ -12,14 +15,20 @@
 #include "global-query/resolver.h"
 #include "proto/service/query_api.h"
 
-enum { GP_STREAM_ROWS = 100 /* of a partial result */ };
+enum {
+    GP_STREAM_ROWS = 100, /* of a partial result */
+    GP_MAX_DEPTH = 8      /* aggregators that a question may come through */
+};
 
 typedef struct gp_runner {
     gp_fanout *fanout;
     const gp_resolvers *resolvers;
     const gp_endpoints *endpoints;
     gp_client_access access; /* for hosts that have none of their own */
+    const char *id;          /* of this aggregator among all; NULL: none, loops are not noticed */
     size_t max_concurrent;   /* hosts asked at a time */
+    size_t max_bytes;        /* memory of a query; 0: no limit */
+    int64_t deadline_ns;     /* of a query; 0: none */
     gp_log *log;
 } gp_runner;
 

@@ -7,9 +7,11 @@
 #include "proto/http/metrics.h"
 #include "proto/service/info_api.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { MAX_CONNECTIONS = 1024 };
@@ -26,6 +28,7 @@ struct gp_gq_service {
     gp_http_metrics *metrics;
     gp_http_server *server;
     char caller[64];
+    char id[24];
 };
 
 static gp_code open_resolvers(gp_gq_service *s, const gp_gq_config *cfg, gp_error *err)
@@ -55,6 +58,17 @@ static gp_code prepare_access(gp_gq_service *s, const gp_gq_config *cfg, gp_erro
     return rc;
 }
 
+/* No two aggregators have the same, wherever they run. */
+static gp_code make_id(gp_gq_service *s, gp_error *err)
+{
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return gp_fail_errno(err, errno, "cannot get random bytes");
+    snprintf(s->id, sizeof s->id, "%016llx", (unsigned long long)random);
+    s->runner.id = s->id;
+    return GP_OK;
+}
+
 static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
     gp_code rc = open_resolvers(s, cfg, err);
@@ -64,6 +78,8 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
         rc = gp_fanout_new(&s->runner.fanout, err);
     if (rc == GP_OK)
         rc = gp_http_metrics_new(&s->metrics, "global_query", err);
+    if (rc == GP_OK)
+        rc = make_id(s, err);
     if (rc == GP_OK)
         rc = prepare_access(s, cfg, err);
     if (rc == GP_OK && cfg->tokens)

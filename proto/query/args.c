@@ -74,6 +74,12 @@ const args_field args_fields[] = {
     {.json = "keepalive", .param = "keepalive", .type = ARGS_SIGNED, .offset = AT(keepalive_ns)},
     {.json = "caller", .param = "caller", .type = ARGS_STRING, .offset = AT(caller)},
     {.json = "live", .param = "live", .type = ARGS_BOOL, .offset = AT(live)},
+    {.json = "sum_hosts", .param = "sum_hosts", .type = ARGS_BOOL, .offset = AT(sum_hosts)},
+    {.json = "via", .param = "via", .type = ARGS_STRING, .offset = AT(via)},
+    {.json = "skip_results", .type = ARGS_UNSIGNED, .offset = AT(skip_results)},
+    {.json = "min_value", .type = ARGS_UNSIGNED, .offset = AT(min_value)},
+    {.json = "only_rows", .type = ARGS_STRING, .offset = AT(only_rows)},
+    {.json = "digest", .type = ARGS_BOOL, .offset = AT(digest)},
 };
 const size_t args_n_fields = sizeof args_fields / sizeof args_fields[0];
 

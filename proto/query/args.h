@@ -11,6 +11,7 @@
 #include "proto/base/buf.h"
 #include "proto/query/column.h"
 #include "proto/query/cond.h"
+#include "proto/query/narrow.h"
 #include "proto/query/problem.h"
 
 typedef struct gp_dns_args {
@@ -44,6 +45,14 @@ typedef struct gp_args {
     int64_t keepalive_ns; /* keepalive */
     char *caller;
     bool live;
+    /* Beyond v4, whose services refuse unknown members of a body and ignore unknown parameters of a URL. */
+    bool sum_hosts; /* rows of all hosts are summed: none has the labels host and hostid */
+    char *via;      /* ids of the aggregators that the query came through, separated by commas */
+    /* Only to peers that understand them (narrow.h); not in URLs. */
+    uint64_t skip_results;
+    uint64_t min_value;
+    char *only_rows; /* fingerprints as text */
+    bool digest;
 } gp_args;
 
 enum { GP_DEFAULT_NUM_RESULTS = 1000, GP_DEFAULT_MAX_MEM_PCT = 60, GP_DEFAULT_RESOLVE_ROWS = 25 };
@@ -73,6 +82,8 @@ typedef struct gp_stmt {
     int64_t keepalive_ns;
     bool live;
     char *caller;
+    bool sum_hosts;
+    gp_narrow narrow;
 } gp_stmt;
 
 void gp_args_init(gp_args *a); /* all unset */

@@ -15,7 +15,7 @@ static const args_field *field_at(size_t i)
     return i < args_n_dns_fields ? &args_dns_fields[i] : NULL;
 }
 
-enum { MAX_PARAMS = 32 };
+enum { MAX_PARAMS = 48 };
 
 /* The first value of each parameter; unknown names are ignored, as by v4. Values are copied, because
  * those of the caller need not outlive the next call. */

@@ -192,6 +192,22 @@ static void prepare_limits(const gp_args *a, gp_stmt *s, gp_problem *p)
     s->low_mem = a->low_mem;
 }
 
+static void prepare_narrowing(const gp_args *a, gp_stmt *s, gp_problem *p)
+{
+    gp_error err = GP_ERROR_INIT;
+    s->sum_hosts = a->sum_hosts;
+    s->narrow.skip = a->skip_results;
+    s->narrow.min_value = a->min_value;
+    s->narrow.digest = a->digest;
+    if (!a->only_rows)
+        return;
+    if (gp_fingerprints_from_text(a->only_rows, strlen(a->only_rows), &s->narrow.only, &s->narrow.n_only,
+                                  &err) == GP_OK)
+        gp_fingerprints_sort(s->narrow.only, s->narrow.n_only);
+    else
+        args_problem_text(p, "body.only_rows", "", "%s", err.msg);
+}
+
 static bool copy_texts(const gp_args *a, gp_stmt *s)
 {
     return gp_args_set(&s->query_text, or_empty(a->query), NULL) == GP_OK &&
@@ -211,6 +227,7 @@ gp_code gp_args_prepare(const gp_args *a, int64_t now, gp_stmt *out, gp_problem 
     prepare_dns(a, &s, problem);
     prepare_condition(a, &s, problem);
     prepare_limits(a, &s, problem);
+    prepare_narrowing(a, &s, problem);
     bool copied = copy_texts(a, &s);
     if (copied && problem->n_errors == 0) {
         *out = s;
@@ -232,6 +249,7 @@ void gp_stmt_free(gp_stmt *s)
     free(s->ifaces);
     free(s->caller);
     gp_cond_free(s->cond);
+    gp_narrow_free(&s->narrow);
     *s = (gp_stmt){.query_text = NULL};
 }
 

@@ -393,6 +393,39 @@ static void read_rows(reader *rd)
     }
 }
 
+static void read_progress(reader *rd)
+{
+    const char *key;
+    size_t len;
+    if (skip_null(rd) || !gp_json_object(&rd->j))
+        return;
+    rd->r->has_progress = true;
+    while (gp_json_key(&rd->j, &key, &len)) {
+        if (gp_json_is(key, len, "hosts_total"))
+            rd->r->progress.hosts_total = gp_json_u64(&rd->j);
+        else if (gp_json_is(key, len, "hosts_done"))
+            rd->r->progress.hosts_done = gp_json_u64(&rd->j);
+        else if (gp_json_is(key, len, "rows"))
+            rd->r->progress.rows = gp_json_u64(&rd->j);
+        else
+            gp_json_skip(&rd->j);
+    }
+}
+
+static void read_digest(reader *rd)
+{
+    size_t len;
+    gp_result *r = rd->r;
+    const char *text = gp_json_str(&rd->j, &len);
+    if (rd->j.what)
+        return;
+    if (r->has_digest || gp_fingerprints_from_text(text, len, &r->digest, &r->n_digest, NULL) != GP_OK) {
+        gp_json_reject(&rd->j, "expected one list of fingerprints in base64");
+        return;
+    }
+    r->has_digest = true;
+}
+
 static void read_result(reader *rd)
 {
     const char *key;
@@ -412,6 +445,10 @@ static void read_result(reader *rd)
             read_query(rd);
         else if (gp_json_is(key, len, "rows"))
             read_rows(rd);
+        else if (gp_json_is(key, len, "progress"))
+            read_progress(rd);
+        else if (gp_json_is(key, len, "digest"))
+            read_digest(rd);
         else
             gp_json_skip(&rd->j);
     }

@@ -213,5 +213,22 @@ void gp_result_to_json(const gp_result *r, gp_buf *b)
             gp_buf_putc(b, ',');
         put_row(b, &r->rows[i], &cache);
     }
-    gp_buf_puts(b, "]}");
+    gp_buf_putc(b, ']');
+    if (r->has_progress) {
+        put_key(b, "progress");
+        gp_buf_putc(b, '{');
+        put_u64(b, "hosts_total", r->progress.hosts_total);
+        put_u64(b, "hosts_done", r->progress.hosts_done);
+        put_u64(b, "rows", r->progress.rows);
+        put_key(b, "elapsed_ns");
+        gp_buf_i64(b, r->query_duration_ns);
+        gp_buf_putc(b, '}');
+    }
+    if (r->has_digest) {
+        put_key(b, "digest");
+        gp_buf_putc(b, '"');
+        gp_fingerprints_to_text(r->digest, r->n_digest, b);
+        gp_buf_putc(b, '"');
+    }
+    gp_buf_putc(b, '}');
 }

@@ -6,10 +6,21 @@
 
 enum { FIRST_SLOTS = 1024 };
 
-/* Rows lie densely in `sum.rows`; the slots hold their index + 1. */
+/* A slot of the table. The other half of the hash tells most rows apart without a look at them. */
+typedef struct slot {
+    uint32_t row; /* index + 1; 0: free */
+    uint32_t tag;
+} slot;
+
+/* Remembers the last label of each kind: rows of one host repeat them, and interning costs a hash. */
+typedef struct label_cache {
+    const char *from, *to;
+} label_cache;
+
+/* Rows lie densely in `sum.rows`, in the order in which they came. */
 struct gp_merge {
     gp_result sum;
-    uint32_t *slots;
+    slot *slots;
     size_t mask;
 };
 
@@ -42,54 +53,52 @@ size_t gp_merge_rows(const gp_merge *m)
     return m->sum.n_rows;
 }
 
-/* What rows are merged by, without padding. Labels are pointers into the table's own pool. */
-typedef struct merge_key {
-    uint64_t sip[2], dip[2];
-    int64_t ts;
-    const char *iface, *host, *hostid;
-    uint64_t rest;
-} merge_key;
-
-static merge_key key_of(const gp_row *r)
+gp_row *gp_merge_row(gp_merge *m, size_t at)
 {
-    merge_key k = {.ts = r->ts, .iface = r->iface, .host = r->host, .hostid = r->hostid};
-    memcpy(k.sip, r->sip.bytes, sizeof k.sip);
-    memcpy(k.dip, r->dip.bytes, sizeof k.dip);
-    k.rest = (uint64_t)r->sip.len << 40 | (uint64_t)r->dip.len << 32 | (uint64_t)r->dport << 8 | r->proto;
-    return k;
+    return &m->sum.rows[at];
 }
 
-static uint32_t *find(uint32_t *slots, size_t mask, const gp_row *rows, const merge_key *key)
+size_t gp_merge_bytes(const gp_merge *m)
 {
-    size_t i = (size_t)XXH3_64bits(key, sizeof *key) & mask;
-    for (; slots[i]; i = (i + 1) & mask) {
-        merge_key other = key_of(&rows[slots[i] - 1]);
-        if (memcmp(&other, key, sizeof other) == 0)
-            break;
-    }
-    return &slots[i];
+    return m->sum.cap_rows * sizeof *m->sum.rows + (m->mask + 1) * sizeof *m->slots;
+}
+
+/* Labels are pointers into the table's own pool, so equal ones are the same pointer. */
+static uint64_t hash_of(const gp_row *r)
+{
+    uint64_t key[9] = {(uint64_t)r->ts, (uint64_t)(uintptr_t)r->iface, (uint64_t)(uintptr_t)r->host,
+                       (uint64_t)(uintptr_t)r->hostid};
+    memcpy(key + 4, r->sip.bytes, sizeof r->sip.bytes);
+    memcpy(key + 6, r->dip.bytes, sizeof r->dip.bytes);
+    key[8] = (uint64_t)r->sip.len << 40 | (uint64_t)r->dip.len << 32 | (uint64_t)r->dport << 8 | r->proto;
+    return XXH3_64bits(key, sizeof key);
+}
+
+static bool same_key(const gp_row *a, const gp_row *b)
+{
+    return memcmp(&a->sip, &b->sip, sizeof a->sip) == 0 && memcmp(&a->dip, &b->dip, sizeof a->dip) == 0 &&
+           a->dport == b->dport && a->proto == b->proto && a->ts == b->ts && a->iface == b->iface &&
+           a->host == b->host && a->hostid == b->hostid;
 }
 
 static gp_code grow(gp_merge *m, gp_error *err)
 {
     size_t mask = m->mask * 2 + 1;
-    uint32_t *slots = calloc(mask + 1, sizeof *slots);
+    slot *slots = calloc(mask + 1, sizeof *slots);
     if (!slots)
         return gp_fail(err, GP_ENOMEM, "out of memory for merging %zu rows", m->sum.n_rows);
     for (size_t i = 0; i < m->sum.n_rows; i++) {
-        merge_key key = key_of(&m->sum.rows[i]);
-        *find(slots, mask, m->sum.rows, &key) = (uint32_t)i + 1;
+        uint64_t hash = hash_of(&m->sum.rows[i]);
+        size_t at = (size_t)hash & mask;
+        while (slots[at].row)
+            at = (at + 1) & mask;
+        slots[at] = (slot){(uint32_t)i + 1, (uint32_t)(hash >> 32)};
     }
     free(m->slots);
     m->slots = slots;
     m->mask = mask;
     return GP_OK;
 }
-
-/* Remembers the last label of each kind: rows of one host repeat them, and interning costs a hash. */
-typedef struct label_cache {
-    const char *from, *to;
-} label_cache;
 
 static const char *translate(gp_merge *m, label_cache *c, const char *label)
 {
@@ -100,43 +109,61 @@ static const char *translate(gp_merge *m, label_cache *c, const char *label)
     return label ? c->to : NULL;
 }
 
-static gp_code add_row(gp_merge *m, const gp_row *row, gp_error *err)
+static gp_code append(gp_merge *m, const gp_row *row, gp_error *err)
+{
+    gp_result *sum = &m->sum;
+    if (sum->n_rows >= UINT32_MAX - 1)
+        return gp_fail(err, GP_ELIMIT, "more than %u distinct rows cannot be merged", UINT32_MAX - 1);
+    if (sum->n_rows == sum->cap_rows) {
+        gp_code code = gp_result_reserve_rows(sum, sum->cap_rows ? sum->cap_rows * 2 : FIRST_SLOTS, err);
+        if (code != GP_OK)
+            return code;
+    }
+    sum->rows[sum->n_rows++] = *row;
+    return GP_OK;
+}
+
+static gp_code add_row(gp_merge *m, const gp_row *row, uint32_t *at, gp_error *err)
 {
     if ((m->sum.n_rows + 1) * 4 > m->mask * 3) {
         gp_code code = grow(m, err);
         if (code != GP_OK)
             return code;
     }
-    merge_key key = key_of(row);
-    uint32_t *slot = find(m->slots, m->mask, m->sum.rows, &key);
-    if (*slot) {
-        gp_counters_add(&m->sum.rows[*slot - 1].c, &row->c);
+    uint64_t hash = hash_of(row);
+    uint32_t tag = (uint32_t)(hash >> 32);
+    size_t i = (size_t)hash & m->mask;
+    for (; m->slots[i].row; i = (i + 1) & m->mask) {
+        gp_row *there = &m->sum.rows[m->slots[i].row - 1];
+        if (m->slots[i].tag != tag || !same_key(there, row))
+            continue;
+        gp_counters_add(&there->c, &row->c);
+        *at = m->slots[i].row - 1;
         return GP_OK;
     }
-    if (m->sum.n_rows >= UINT32_MAX - 1)
-        return gp_fail(err, GP_ELIMIT, "more than %u distinct rows cannot be merged", UINT32_MAX - 1);
-    if (m->sum.n_rows == m->sum.cap_rows) {
-        gp_code code =
-            gp_result_reserve_rows(&m->sum, m->sum.cap_rows ? m->sum.cap_rows * 2 : FIRST_SLOTS, err);
-        if (code != GP_OK)
-            return code;
-    }
-    m->sum.rows[m->sum.n_rows++] = *row;
-    *slot = (uint32_t)m->sum.n_rows;
+    gp_code code = append(m, row, err);
+    if (code != GP_OK)
+        return code;
+    m->slots[i] = (slot){(uint32_t)m->sum.n_rows, tag};
+    *at = (uint32_t)m->sum.n_rows - 1;
     return GP_OK;
 }
 
-static gp_code add_rows(gp_merge *m, const gp_result *from, gp_error *err)
+gp_code gp_merge_add_rows(gp_merge *m, const gp_result *from, gp_merge_row_fn on_row, void *ctx,
+                          gp_error *err)
 {
     label_cache iface = {0};
     label_cache host = {0};
     label_cache hostid = {0};
     for (size_t i = 0; i < from->n_rows; i++) {
         gp_row row = from->rows[i];
+        uint32_t at;
         row.iface = translate(m, &iface, row.iface);
         row.host = translate(m, &host, row.host);
         row.hostid = translate(m, &hostid, row.hostid);
-        gp_code code = add_row(m, &row, err);
+        gp_code code = add_row(m, &row, &at, err);
+        if (code == GP_OK && on_row)
+            code = on_row(ctx, at, &row, err);
         if (code != GP_OK)
             return code;
     }
@@ -182,7 +209,7 @@ static void add_stats(gp_result *sum, const gp_result *from)
     sum->stats.workloads += s->workloads;
 }
 
-static gp_code add_summary(gp_merge *m, const gp_result *from, gp_error *err)
+gp_code gp_merge_add_summary(gp_merge *m, const gp_result *from, gp_error *err)
 {
     gp_result *sum = &m->sum;
     gp_code code = GP_OK;
@@ -209,9 +236,9 @@ static gp_code add_summary(gp_merge *m, const gp_result *from, gp_error *err)
 gp_code gp_merge_add(gp_merge *m, const gp_result *from, gp_error *err)
 {
     size_t before_rows = m->sum.n_rows;
-    gp_code code = add_summary(m, from, err);
+    gp_code code = gp_merge_add_summary(m, from, err);
     if (code == GP_OK)
-        code = add_rows(m, from, err);
+        code = gp_merge_add_rows(m, from, NULL, NULL, err);
     /* A row that two answers share is one hit. */
     size_t merged = from->n_rows - (m->sum.n_rows - before_rows);
     if (code == GP_OK)
@@ -219,14 +246,47 @@ gp_code gp_merge_add(gp_merge *m, const gp_result *from, gp_error *err)
     return code;
 }
 
+static gp_code copy_summary(const gp_result *sum, gp_result *out, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (size_t i = 0; i < sum->n_hosts && code == GP_OK; i++)
+        code = gp_result_set_host(out, sum->hosts[i].host, sum->hosts[i].code, sum->hosts[i].message, err);
+    for (size_t i = 0; i < sum->n_ifaces && code == GP_OK; i++)
+        code = gp_result_add_iface(out, sum->ifaces[i], err);
+    out->first = sum->first;
+    out->last = sum->last;
+    out->totals = sum->totals;
+    out->hits_total = sum->hits_total;
+    out->data_available = sum->data_available;
+    out->stats = sum->stats;
+    out->has_stats = sum->has_stats;
+    for (size_t i = 0; i < sum->n_attributes; i++)
+        out->attributes[i] = gp_result_intern(out, sum->attributes[i]);
+    out->n_attributes = sum->n_attributes;
+    out->condition = gp_result_intern(out, sum->condition);
+    return code;
+}
+
+static const char *copy_label(gp_result *out, label_cache *c, const char *label)
+{
+    if (label != c->from || !c->to) {
+        c->from = label;
+        c->to = gp_result_intern(out, label);
+    }
+    return label ? c->to : NULL;
+}
+
 static gp_code copy_labels(gp_result *out, gp_error *err)
 {
+    label_cache iface = {0};
+    label_cache host = {0};
+    label_cache hostid = {0};
     for (size_t i = 0; i < out->n_rows; i++) {
         gp_row *r = &out->rows[i];
         const char *old[] = {r->iface, r->host, r->hostid};
-        r->iface = gp_result_intern(out, r->iface);
-        r->host = gp_result_intern(out, r->host);
-        r->hostid = gp_result_intern(out, r->hostid);
+        r->iface = copy_label(out, &iface, r->iface);
+        r->host = copy_label(out, &host, r->host);
+        r->hostid = copy_label(out, &hostid, r->hostid);
         if ((old[0] && !r->iface) || (old[1] && !r->host) || (old[2] && !r->hostid))
             return gp_fail(err, GP_ENOMEM, "out of memory for the labels of a result");
     }
@@ -243,24 +303,52 @@ gp_code gp_merge_result(const gp_merge *m, gp_result *out, gp_error *err)
     out->n_rows = code == GP_OK ? sum->n_rows : 0;
     if (code == GP_OK)
         code = copy_labels(out, err);
-    for (size_t i = 0; i < sum->n_hosts && code == GP_OK; i++)
-        code = gp_result_set_host(out, sum->hosts[i].host, sum->hosts[i].code, sum->hosts[i].message, err);
-    for (size_t i = 0; i < sum->n_ifaces && code == GP_OK; i++)
-        code = gp_result_add_iface(out, sum->ifaces[i], err);
-    if (code != GP_OK) {
+    if (code == GP_OK)
+        code = copy_summary(sum, out, err);
+    if (code != GP_OK)
         gp_result_free(out);
-        return code;
+    return code;
+}
+
+void gp_merge_take(gp_merge *m, gp_result *out)
+{
+    *out = m->sum;
+    gp_result_init(&m->sum);
+    free(m->slots);
+    m->slots = NULL;
+}
+
+/* Twice `limit` rows at most are kept: then the first half of them is selected, and only what comes before
+ * the last of these is looked at from there on. */
+static gp_code select_rows(const gp_merge *m, const gp_merge_order *o, gp_result *out, gp_error *err)
+{
+    enum { MIN_ROOM = 64 };
+    const gp_result *sum = &m->sum;
+    size_t room = o->limit < MIN_ROOM      ? 2 * MIN_ROOM
+                  : o->limit < sum->n_rows ? (size_t)o->limit * 2
+                                           : sum->n_rows;
+    room = room < sum->n_rows ? room : sum->n_rows;
+    bool full = false;
+    uint64_t edge = 0;
+    gp_code code = gp_result_reserve_rows(out, room, err);
+    for (size_t i = 0; code == GP_OK && i < sum->n_rows; i++) {
+        uint64_t value = gp_row_value(&sum->rows[i], o->by, o->dir);
+        if ((full && (o->ascending ? value > edge : value < edge)) || (o->skip && o->skip(o->ctx, i)))
+            continue;
+        if (out->n_rows == room) {
+            gp_result_sort(out, o->by, o->dir, o->ascending, o->limit);
+            full = o->by != GP_SORT_TIME;
+            edge = gp_row_value(&out->rows[out->n_rows - 1], o->by, o->dir);
+        }
+        out->rows[out->n_rows++] = sum->rows[i];
     }
-    out->first = sum->first;
-    out->last = sum->last;
-    out->totals = sum->totals;
-    out->hits_total = sum->hits_total;
-    out->data_available = sum->data_available;
-    out->stats = sum->stats;
-    out->has_stats = sum->has_stats;
-    for (size_t i = 0; i < sum->n_attributes; i++)
-        out->attributes[i] = gp_result_intern(out, sum->attributes[i]);
-    out->n_attributes = sum->n_attributes;
-    out->condition = gp_result_intern(out, sum->condition);
-    return GP_OK;
+    if (code == GP_OK)
+        gp_result_sort(out, o->by, o->dir, o->ascending, o->limit);
+    return code;
+}
+
+gp_code gp_merge_first(const gp_merge *m, const gp_merge_order *order, gp_result *out, gp_error *err)
+{
+    gp_code code = select_rows(m, order, out, err);
+    return code == GP_OK ? copy_labels(out, err) : code;
 }

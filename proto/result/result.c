@@ -39,7 +39,9 @@ void gp_result_free(gp_result *r)
 {
     free(r->rows);
     free(r->hosts);
+    free(r->host_slots);
     free(r->ifaces);
+    free(r->digest);
     gp_strpool_free(r->pool);
     gp_result_init(r);
 }
@@ -73,24 +75,58 @@ static void *grow_array(void *array, size_t n, size_t size)
     return realloc(array, (n ? n * 2 : 1) * size);
 }
 
+/* Names are interned: their address tells them apart. The slots hold index + 1 into hosts. */
+static uint32_t *find_host(const gp_result *r, const char *name)
+{
+    uint64_t h = (uint64_t)(uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15);
+    size_t i = (size_t)(h >> 32) & r->host_mask;
+    while (r->host_slots[i] && r->hosts[r->host_slots[i] - 1].host != name)
+        i = (i + 1) & r->host_mask;
+    return &r->host_slots[i];
+}
+
+static bool index_hosts(gp_result *r)
+{
+    enum { FIRST = 16 };
+    if (r->host_slots && r->n_hosts * 2 < r->host_mask)
+        return true;
+    size_t mask = r->host_slots ? r->host_mask * 2 + 1 : FIRST - 1;
+    uint32_t *slots = calloc(mask + 1, sizeof *slots);
+    if (!slots)
+        return false;
+    free(r->host_slots);
+    r->host_slots = slots;
+    r->host_mask = mask;
+    for (size_t i = 0; i < r->n_hosts; i++)
+        *find_host(r, r->hosts[i].host) = (uint32_t)i + 1;
+    return true;
+}
+
+const gp_host_status *gp_result_host(const gp_result *r, const char *host)
+{
+    const char *name = r->host_slots ? gp_strpool_find(r->pool, host, strlen(host)) : NULL;
+    uint32_t at = name ? *find_host(r, name) : 0;
+    return at ? &r->hosts[at - 1] : NULL;
+}
+
 gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
                            gp_error *err)
 {
     const char *name = gp_result_intern(r, host);
     const char *text = gp_result_intern(r, message);
-    if (!name || (message && !text))
+    if (!name || (message && !text) || !index_hosts(r))
         return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
-    for (size_t i = 0; i < r->n_hosts; i++) {
-        if (r->hosts[i].host == name) {
-            r->hosts[i] = (gp_host_status){name, code, text};
-            return GP_OK;
-        }
+    uint32_t *slot = find_host(r, name);
+    if (*slot) {
+        r->hosts[*slot - 1] = (gp_host_status){name, code, text};
+        return GP_OK;
     }
     gp_host_status *hosts = grow_array(r->hosts, r->n_hosts, sizeof *hosts);
     if (!hosts)
         return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
     r->hosts = hosts;
     r->hosts[r->n_hosts++] = (gp_host_status){name, code, text};
+    *slot = (uint32_t)r->n_hosts;
     return GP_OK;
 }
 

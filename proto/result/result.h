@@ -56,6 +56,12 @@ typedef struct gp_time {
     bool set; /* unset prints as Go's zero time */
 } gp_time;
 
+/* How far a query to a fleet is. */
+typedef struct gp_progress {
+    uint64_t hosts_total, hosts_done;
+    uint64_t rows; /* distinct ones so far */
+} gp_progress;
+
 typedef struct gp_strpool gp_strpool;
 
 typedef struct gp_result {
@@ -64,6 +70,8 @@ typedef struct gp_result {
     const char *status_message;
     gp_host_status *hosts; /* in no particular order; JSON and tables sort by name */
     size_t n_hosts;
+    uint32_t *host_slots; /* internal: where a host's status is */
+    size_t host_mask;
     /* summary */
     const char **ifaces; /* sorted */
     size_t n_ifaces;
@@ -86,6 +94,13 @@ typedef struct gp_result {
     size_t n_rows;
     size_t cap_rows;
     gp_strpool *pool;
+    /* Beyond v4 */
+    bool narrows;      /* the peer that sent it understands narrow.h; not part of its JSON */
+    bool has_progress; /* of partial results */
+    gp_progress progress;
+    bool has_digest;  /* asked for with gp_stmt.narrow.digest */
+    uint64_t *digest; /* fingerprints of all rows, also of those that were cut off; sorted, each once */
+    size_t n_digest;
 } gp_result;
 
 void gp_result_init(gp_result *r); /* status ok, nothing else */
@@ -98,7 +113,8 @@ bool gp_status_parse(const char *name, gp_status_code *out);
 const char *gp_result_intern(gp_result *r, const char *s);
 gp_code gp_result_reserve_rows(gp_result *r, size_t n, gp_error *err); /* room for n rows in total */
 gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
-                           gp_error *err); /* adds or replaces */
+                           gp_error *err);                                  /* adds or replaces */
+const gp_host_status *gp_result_host(const gp_result *r, const char *host); /* NULL: none */
 gp_code gp_result_add_iface(gp_result *r, const char *iface,
                             gp_error *err); /* keeps the list sorted, unique */
 /* Status from the rows and data_available, as v4: ok, "empty", "missing data"; hits_displayed. */
@@ -108,6 +124,11 @@ void gp_result_finish(gp_result *r);
  * both). limit 0 sorts all; otherwise the first `limit` rows of that order are moved to the front in
  * order and n_rows is cut to it (selection, not a full sort). */
 void gp_result_sort(gp_result *r, gp_sort by, gp_direction dir, bool ascending, uint64_t limit);
+/* Bytes or packets of the direction: what rows are sorted by. By time, it is bytes. */
+uint64_t gp_row_value(const gp_row *r, gp_sort by, gp_direction dir);
+/* 64 bits by which a row is known among the rows of one query: the same for equal labels and attributes on
+ * every host (XXH3 of their bytes). Two of n rows share one with a probability of n * n / 2^65. */
+uint64_t gp_row_fingerprint(const gp_row *r);
 int gp_row_cmp_key(const gp_row *a, const gp_row *b); /* attributes, then labels; total order on keys */
 
 /*
@@ -119,7 +140,28 @@ gp_code gp_merge_new(gp_merge **out, gp_error *err);
 void gp_merge_free(gp_merge *m);
 /* Adds one result: rows, totals, statuses, interfaces, time range, stats. */
 gp_code gp_merge_add(gp_merge *m, const gp_result *from, gp_error *err);
-size_t gp_merge_rows(const gp_merge *m); /* distinct rows so far */
+/* The two halves of it. on_row (may be NULL) is told where each row went: `row` is what was added, with
+ * labels of the table; an error of its own ends the call. */
+typedef gp_code (*gp_merge_row_fn)(void *ctx, uint32_t at, const gp_row *row, gp_error *err);
+gp_code gp_merge_add_summary(gp_merge *m, const gp_result *from, gp_error *err);
+gp_code gp_merge_add_rows(gp_merge *m, const gp_result *from, gp_merge_row_fn on_row, void *ctx,
+                          gp_error *err);
+size_t gp_merge_rows(const gp_merge *m);      /* distinct rows so far */
+gp_row *gp_merge_row(gp_merge *m, size_t at); /* valid until rows are added; only counters may change */
+size_t gp_merge_bytes(const gp_merge *m);     /* memory of the table */
+/* Moves everything into *out, rows in no order; the table is then empty and only fit to be freed. */
+void gp_merge_take(gp_merge *m, gp_result *out);
+/* Adds the first `limit` rows (at least 1) in an order (see gp_result_sort) to *out, and nothing else; the
+ * table stays usable. Takes memory for twice the rows that it gives, at most. */
+typedef struct gp_merge_order {
+    gp_sort by;
+    gp_direction dir;
+    bool ascending;
+    uint64_t limit;
+    bool (*skip)(const void *ctx, size_t at); /* true leaves a row out; NULL: none is */
+    const void *ctx;
+} gp_merge_order;
+gp_code gp_merge_first(const gp_merge *m, const gp_merge_order *order, gp_result *out, gp_error *err);
 /* A result over all that was added so far, rows in no order; the table stays usable. */
 gp_code gp_merge_result(const gp_merge *m, gp_result *out, gp_error *err);
 

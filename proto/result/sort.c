@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 static int cmp_u64(uint64_t a, uint64_t b)
 {
@@ -13,6 +14,36 @@ static int cmp_str(const char *a, const char *b)
     if (a == b)
         return 0;
     return strcmp(a ? a : "", b ? b : "");
+}
+
+/* Little-endian, so that hosts of both byte orders agree. */
+static size_t put_number(unsigned char *at, uint64_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        at[i] = (unsigned char)(v >> (8 * i));
+    return bytes;
+}
+
+static size_t put_addr(unsigned char *at, const gp_addr *a)
+{
+    at[0] = a->len;
+    memcpy(at + 1, a->bytes, sizeof a->bytes);
+    return 1 + sizeof a->bytes;
+}
+
+uint64_t gp_row_fingerprint(const gp_row *r)
+{
+    unsigned char key[64];
+    size_t n = put_number(key, (uint64_t)r->ts, 8);
+    n += put_addr(key + n, &r->sip);
+    n += put_addr(key + n, &r->dip);
+    n += put_number(key + n, r->dport, 2);
+    n += put_number(key + n, r->proto, 1);
+    uint64_t h = XXH3_64bits(key, n);
+    const char *labels[] = {r->iface, r->host, r->hostid};
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
+        h = labels[i] ? XXH3_64bits_withSeed(labels[i], strlen(labels[i]), h + i + 1) : h;
+    return h;
 }
 
 int gp_row_cmp_key(const gp_row *a, const gp_row *b)
@@ -39,13 +70,18 @@ typedef struct order {
     bool ascending;
 } order;
 
+uint64_t gp_row_value(const gp_row *r, gp_sort by, gp_direction dir)
+{
+    uint64_t in = by == GP_SORT_PACKETS ? r->c.pkts_rcvd : r->c.bytes_rcvd;
+    uint64_t out = by == GP_SORT_PACKETS ? r->c.pkts_sent : r->c.bytes_sent;
+    if (dir == GP_DIR_IN)
+        return in;
+    return dir == GP_DIR_OUT ? out : in + out;
+}
+
 static uint64_t value_of(const order *o, const gp_row *r)
 {
-    uint64_t in = o->by == GP_SORT_PACKETS ? r->c.pkts_rcvd : r->c.bytes_rcvd;
-    uint64_t out = o->by == GP_SORT_PACKETS ? r->c.pkts_sent : r->c.bytes_sent;
-    if (o->dir == GP_DIR_IN)
-        return in;
-    return o->dir == GP_DIR_OUT ? out : in + out;
+    return gp_row_value(r, o->by, o->dir);
 }
 
 static int compare(const void *pa, const void *pb, void *ctx)

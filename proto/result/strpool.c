@@ -100,3 +100,8 @@ const char *gp_strpool_add(gp_strpool *p, const char *s, size_t len)
     }
     return *slot;
 }
+
+const char *gp_strpool_find(const gp_strpool *p, const char *s, size_t len)
+{
+    return *find(p->slots, p->mask, s, len);
+}

@@ -2,9 +2,22 @@
 
 #include "proto/http/answer.h"
 
+#include <string.h>
 #include <time.h>
 
 static const gp_http_schema result_schema = GP_HTTP_SCHEMA("Result");
+
+/* Aggregators name in the URL what services of v4 would refuse in a body. */
+static bool args_of_url(const gp_http_request *req, gp_args *args, gp_problem *p)
+{
+    const char *sum_hosts = gp_http_query(req, "sum_hosts");
+    const char *via = gp_http_query(req, "via");
+    args->sum_hosts |= sum_hosts && strcmp(sum_hosts, "true") == 0;
+    if (!via || gp_args_set(&args->via, via, NULL) == GP_OK)
+        return true;
+    gp_problem_set(p, 500, "out of memory for the query arguments");
+    return false;
+}
 
 /* False when the answer is given: the body is no query. */
 static bool args_of_body(gp_http_request *req, gp_http_response *res, gp_args *args)
@@ -15,7 +28,7 @@ static bool args_of_body(gp_http_request *req, gp_http_response *res, gp_args *a
     if (!gp_http_json_body(req, res, &text, &len))
         return false;
     gp_problem p = GP_PROBLEM_INIT;
-    bool ok = gp_args_from_json(text, len, args, &p) == GP_OK;
+    bool ok = gp_args_from_json(text, len, args, &p) == GP_OK && args_of_url(req, args, &p);
     if (!ok)
         gp_http_answer_problem(req, res, &p);
     gp_problem_free(&p);
@@ -87,6 +100,8 @@ static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_re
         gp_buf json = GP_BUF_INIT;
         gp_result_to_json(&result, &json);
         gp_http_answer(req, res, 200, &result_schema, &json);
+        res->extra_header[2] = GP_NARROW_HEADER;
+        res->extra_header[3] = GP_NARROW_VALUE;
     } else {
         answer_failure(req, res, &p, err.msg);
     }

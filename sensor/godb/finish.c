@@ -8,6 +8,7 @@
 #include "sensor/godb/queryrun.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- rows ------------------------------------------------------------------------------------------ */
 
@@ -27,7 +28,8 @@ typedef struct emitter {
     const gp_stmt *stmt;
     gp_result *out; /* rows and totals; names belong to the result of the query */
     const char *iface, *host, *hostid;
-    uint64_t limit; /* 0: keep all */
+    uint64_t limit;          /* 0: keep all */
+    const gp_narrow *narrow; /* NULL: all rows are wanted */
     bool full;
     uint64_t threshold; /* sort value of the last row kept so far, valid when full */
     uint64_t hits;
@@ -51,6 +53,28 @@ static void cut(emitter *e)
     e->threshold = sort_value(s, &e->out->rows[e->out->n_rows - 1].c);
 }
 
+static gp_code add_fingerprint(gp_result *out, uint64_t fingerprint, gp_error *err)
+{
+    if (out->n_digest >= MIN_CUT ? (out->n_digest & (out->n_digest - 1)) == 0 : !out->digest) {
+        size_t room = out->n_digest ? out->n_digest * 2 : MIN_CUT;
+        uint64_t *grown = realloc(out->digest, room * sizeof *grown);
+        if (!grown)
+            return gp_fail(err, GP_ENOMEM, "out of memory for the digest of %zu rows", out->n_digest);
+        out->digest = grown;
+    }
+    out->digest[out->n_digest++] = fingerprint;
+    return GP_OK;
+}
+
+/* What an aggregator left out of its question; the row is not in the result yet. */
+static gp_code narrow(emitter *e, const gp_row *row, bool *wanted, gp_error *err)
+{
+    const gp_narrow *n = e->narrow;
+    uint64_t fingerprint = n->digest || n->only ? gp_row_fingerprint(row) : 0;
+    *wanted = sort_value(e->stmt, &row->c) >= n->min_value && (!n->only || gp_narrow_has(n, fingerprint));
+    return n->digest ? add_fingerprint(e->out, fingerprint, err) : GP_OK;
+}
+
 static gp_code emit_entry(emitter *e, const gp_keyspec *spec, const uint64_t *key, const gp_counters *c,
                           gp_error *err)
 {
@@ -59,17 +83,23 @@ static gp_code emit_entry(emitter *e, const gp_keyspec *spec, const uint64_t *ke
         return GP_OK;
     e->hits++;
     gp_counters_add(&e->out->totals, c);
-    if (!worth_a_row(e, c))
+    if (!e->narrow && !worth_a_row(e, c))
         return GP_OK;
     gp_result *out = e->out;
+    gp_row made = {.iface = e->iface, .host = e->host, .hostid = e->hostid, .c = *c};
+    gp_key_unpack(spec, key, &made);
+    if (e->narrow) {
+        bool wanted;
+        gp_code code = narrow(e, &made, &wanted, err);
+        if (code != GP_OK || !wanted || !worth_a_row(e, c))
+            return code;
+    }
     if (out->n_rows == out->cap_rows) {
         gp_code code = gp_result_reserve_rows(out, out->n_rows ? out->n_rows * 2 : MIN_CUT, err);
         if (code != GP_OK)
             return code;
     }
-    gp_row *row = &out->rows[out->n_rows++];
-    *row = (gp_row){.iface = e->iface, .host = e->host, .hostid = e->hostid, .c = *c};
-    gp_key_unpack(spec, key, row);
+    out->rows[out->n_rows++] = made;
     if (e->limit && out->n_rows >= 2 * e->limit && out->n_rows >= MIN_CUT)
         cut(e);
     return GP_OK;
@@ -222,6 +252,25 @@ static void finish_work(query_run *q, unsigned worker, void *ctx)
 
 /* ---- finish ---------------------------------------------------------------------------------------- */
 
+static gp_code join_digests(finish_run *f, unsigned n, gp_result *out, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (unsigned w = 1; w < n; w++)
+        for (size_t i = 0; i < f->emitters[w].out->n_digest && code == GP_OK; i++)
+            code = add_fingerprint(out, f->emitters[w].out->digest[i], err);
+    gp_fingerprints_sort(out->digest, out->n_digest);
+    out->has_digest = true;
+    return code;
+}
+
+static void skip_rows(gp_result *r, uint64_t skip)
+{
+    size_t gone = skip < r->n_rows ? (size_t)skip : r->n_rows;
+    r->n_rows -= gone;
+    if (gone && r->n_rows)
+        memmove(r->rows, r->rows + gone, r->n_rows * sizeof *r->rows);
+}
+
 static gp_code collect(finish_run *f, unsigned n, gp_result *out, gp_error *err)
 {
     size_t rows = 0;
@@ -247,10 +296,15 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
     finish_run f = {0};
     gp_result parts[GP_MAX_WORKERS];
     bool by_value = s->sort_by != GP_SORT_TIME;
+    uint64_t last =
+        s->num_results > UINT64_MAX - s->narrow.skip ? UINT64_MAX : s->num_results + s->narrow.skip;
+    if (s->sum_hosts)
+        host = hostid = NULL;
     for (unsigned w = 0; w < n; w++) {
         gp_result_init(&parts[w]);
         f.emitters[w] = (emitter){.stmt = s, .out = w ? &parts[w] : out, .host = host, .hostid = hostid};
-        f.emitters[w].limit = by_value && s->num_results < SIZE_MAX / 4 ? s->num_results : 0;
+        f.emitters[w].narrow = gp_narrow_any(&s->narrow) ? &s->narrow : NULL;
+        f.emitters[w].limit = by_value && last < SIZE_MAX / 4 ? last : 0;
     }
     gp_code code = prepare(q, &f, out, err);
     if (code == GP_OK && f.n_tasks == f.n_tables) /* nothing large */
@@ -261,8 +315,12 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
         code = gp_fail(err, q->code, "%s", q->error.msg);
     if (code == GP_OK)
         code = collect(&f, n, out, err);
-    if (code == GP_OK)
-        gp_result_sort(out, s->sort_by, s->direction, s->sort_ascending, s->num_results);
+    if (code == GP_OK && s->narrow.digest)
+        code = join_digests(&f, n, out, err);
+    if (code == GP_OK) {
+        gp_result_sort(out, s->sort_by, s->direction, s->sort_ascending, last);
+        skip_rows(out, s->narrow.skip);
+    }
     for (unsigned w = 0; w < n; w++)
         gp_result_free(&parts[w]);
     free(f.tables);

@@ -288,7 +288,8 @@ static void count_partial(void *ctx, const gp_result *so_far)
 {
     unsigned *partials = ctx;
     ++*partials;
-    assert_int_equal(so_far->n_hosts, *partials);
+    assert_true(so_far->has_progress && so_far->progress.hosts_total == 3);
+    assert_int_equal(so_far->n_hosts, so_far->progress.hosts_done);
 }
 
 static void partial_results_grow(void **state)
@@ -307,7 +308,7 @@ static void partial_results_grow(void **state)
     fleet_open(&f, yaml.data);
     const gp_query_hooks hooks = {.partial = count_partial, .ctx = &partials};
     assert_int_equal(ask(&f, "any", &hooks, &r, &err), GP_OK);
-    assert_int_equal(partials, 3);
+    assert_in_range(partials, 1, 3); /* they come at intervals */
     assert_int_equal(r.rows[0].c.bytes_rcvd, 7);
     gp_result_free(&r);
     fleet_close(&f);
