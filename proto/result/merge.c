@@ -322,11 +322,10 @@ void gp_merge_take(gp_merge *m, gp_result *out)
  * the last of these is looked at from there on. */
 static gp_code select_rows(const gp_merge *m, const gp_merge_order *o, gp_result *out, gp_error *err)
 {
-    enum { MIN_ROOM = 64 };
+    enum { MIN_ROOM = 128 };
     const gp_result *sum = &m->sum;
-    size_t room = o->limit < MIN_ROOM      ? 2 * MIN_ROOM
-                  : o->limit < sum->n_rows ? (size_t)o->limit * 2
-                                           : sum->n_rows;
+    size_t room = o->limit < sum->n_rows ? (size_t)o->limit * 2 : sum->n_rows;
+    room = room < MIN_ROOM ? MIN_ROOM : room;
     room = room < sum->n_rows ? room : sum->n_rows;
     bool full = false;
     uint64_t edge = 0;
