@@ -51,6 +51,31 @@ function(gp_fuzz_target name)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
 endfunction()
 
+# gp_embed_files(target folder symbol): compiles all files of a folder, but sums, into a target. The target
+# includes "<symbol>.h": static const struct { const char *name; const unsigned char *data; size_t len;
+# const char *sha256; } <symbol>[].
+function(gp_embed_files target folder symbol)
+  file(GLOB files CONFIGURE_DEPENDS ${folder}/*)
+  list(FILTER files EXCLUDE REGEX "/sums$")
+  set(arrays "")
+  set(table "")
+  set(n 0)
+  foreach(file IN LISTS files)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} hex HEX)
+    file(SHA256 ${file} sum)
+    file(SIZE ${file} size)
+    cmake_path(GET file FILENAME name)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    string(APPEND arrays "static const unsigned char ${symbol}_${n}[] = {${bytes}0x00};\n")
+    string(APPEND table "    {\"${name}\", ${symbol}_${n}, ${size}, \"${sum}\"},\n")
+    math(EXPR n "${n} + 1")
+  endforeach()
+  file(CONFIGURE OUTPUT generated/${symbol}.h
+       CONTENT "${arrays}static const struct {\n    const char *name;\n    const unsigned char *data;\n    size_t len;\n    const char *sha256;\n} ${symbol}[] = {\n${table}};\n" @ONLY)
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/generated)
+endfunction()
+
 # gp_openapi_document(target file.yaml symbol): compiles an OpenAPI document into a target, so that the program
 # can serve it wherever it is installed. The target includes "<symbol>.h": static const unsigned char <symbol>[].
 function(gp_openapi_document target file symbol)

@@ -149,6 +149,15 @@ static gp_code set_origins(gp_gq_config *c, const char *v, gp_error *err)
     return rc;
 }
 
+static gp_code set_page(gp_gq_config *c, const char *v, gp_error *err)
+{
+    bool on = strcmp(v, "true") == 0;
+    if (!on && strcmp(v, "false") != 0)
+        return gp_fail(err, GP_EINVAL, "server.page: \"%s\" is neither true nor false", v);
+    c->page = on;
+    return GP_OK;
+}
+
 /* v4 knows it; there is nothing here that it would set. */
 static gp_code ignore(gp_gq_config *c, const char *v, gp_error *err)
 {
@@ -181,6 +190,7 @@ static const setting settings[] = {
     {"server.tls.cert", true, set_tls_cert},
     {"server.tls.key", true, set_tls_key},
     {"server.tls.client_ca", true, set_tls_client_ca},
+    {"server.page", false, set_page},
     {"server.shutdowngraceperiod", true, ignore},
     {"openapi.spec-outfile", true, set_spec},
     {"profiling.enabled", false, ignore},
@@ -343,7 +353,7 @@ static gp_code read_flags(int argc, char **argv, bool apply, gp_gq_command *comm
 
 static gp_code set_defaults(gp_gq_config *c, gp_error *err)
 {
-    *c = (gp_gq_config){.level = GP_LOG_INFO, .encoding = GP_LOG_LOGFMT};
+    *c = (gp_gq_config){.level = GP_LOG_INFO, .encoding = GP_LOG_LOGFMT, .page = true};
     gp_code rc = replace(&c->querier_type, "api", err);
     return rc == GP_OK ? replace(&c->addr, "localhost:8145", err) : rc;
 }

@@ -5,7 +5,7 @@
  *   logging.level, logging.encoding, logging.destination, hosts.resolver.type, hosts.resolver.config,
  *   hosts.resolvers (file only: a list of {type, config}), querier.type, querier.config,
  *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
- * and, beyond v4, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
+ * and, beyond v4, server.page, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
  * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
  * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key
  *
@@ -43,6 +43,7 @@ typedef struct gp_gq_config {
     char *token_file, *sensor_ca, *sensor_cert, *sensor_key; /* for hosts that have none of their own */
     char **cors_origins;
     size_t n_cors_origins;
+    bool page;          /* serve the web page (default) */
     char *spec_outfile; /* write the OpenAPI document there and exit */
 } gp_gq_config;
 

@@ -30,6 +30,7 @@ static void print_help(void)
         "      --server.tls.cert FILE, --server.tls.key FILE   serve HTTPS with this certificate (PEM)\n"
         "      --server.tls.client_ca FILE  clients must have a certificate of this CA\n"
         "      --server.cors_origins L   web pages of these origins may ask (default: none)\n"
+        "      --server.page=false       do not serve the web page\n"
         "      --querier.config FILE     how hosts are reached: host: {addr, timeout}\n"
         "      --querier.token_file FILE   token to show to hosts; also --querier.tls.ca, "
         "--querier.tls.cert,\n"

@@ -5,6 +5,7 @@
 #include "proto/base/version.h"
 #include "proto/http/answer.h"
 #include "proto/http/metrics.h"
+#include "proto/page/page.h"
 #include "proto/service/info_api.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct gp_gq_service {
     gp_auth *auth; /* NULL: no token is asked for */
     char *sensor_token;
     gp_http_metrics *metrics;
+    gp_page *page; /* NULL: not served */
     gp_http_server *server;
     char caller[64];
     char id[24];
@@ -84,6 +86,8 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
         rc = prepare_access(s, cfg, err);
     if (rc == GP_OK && cfg->tokens)
         rc = gp_auth_new(&s->auth, &(gp_auth_config){.tokens_file = cfg->tokens, .log = log}, err);
+    if (rc == GP_OK && cfg->page)
+        rc = gp_page_new(&s->page, err);
     snprintf(s->caller, sizeof s->caller, "global-query/%s", gp_version());
     s->runner.resolvers = &s->resolvers;
     s->runner.endpoints = &s->endpoints;
@@ -117,9 +121,14 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         {"GET", "/metrics", answer_metrics, s->metrics, GP_HTTP_QUERY},
     };
     enum { N_OWN = sizeof own / sizeof own[0] };
-    gp_http_route routes[N_OWN + GP_OPENAPI_ROUTES];
+    gp_http_route routes[N_OWN + GP_OPENAPI_ROUTES + GP_PAGE_ROUTES];
+    size_t n_routes = N_OWN + GP_OPENAPI_ROUTES;
     memcpy(routes, own, sizeof own);
     gp_openapi_routes(&s->openapi, &routes[N_OWN]);
+    if (s->page) {
+        gp_page_routes(s->page, &routes[n_routes]);
+        n_routes += GP_PAGE_ROUTES;
+    }
     const gp_http_config http = {
         .addr = cfg->addr,
         .socket = {cfg->socket_owner, cfg->socket_group, cfg->socket_mode},
@@ -135,7 +144,7 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         .observe = gp_http_metrics_observe,
         .observe_ctx = s->metrics,
     };
-    return gp_http_start(&s->server, &http, routes, sizeof routes / sizeof routes[0], err);
+    return gp_http_start(&s->server, &http, routes, n_routes, err);
 }
 
 gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, gp_error *err)
@@ -173,6 +182,7 @@ void gp_gq_stop(gp_gq_service *s)
     if (s->server)
         gp_http_stop(s->server);
     gp_http_metrics_free(s->metrics);
+    gp_page_free(s->page);
     gp_auth_free(s->auth);
     free(s->sensor_token);
     gp_fanout_free(s->runner.fanout);

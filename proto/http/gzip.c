@@ -1,5 +1,4 @@
-/* gzip (RFC 1952) of answers for clients that accept it (RFC 9110, 12.5.3). */
-#include "proto/http/internal.h"
+#include "proto/http/gzip.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -30,14 +29,14 @@ bool gp_http_accepts_gzip(const char *accept_encoding)
     return false;
 }
 
-bool gp_http_gzip(const gp_buf *in, gp_buf *out)
+bool gp_http_gzip(const gp_buf *in, gp_gzip_effort effort, gp_buf *out)
 {
     z_stream z;
     memset(&z, 0, sizeof z);
     if (in->len > UINT_MAX / 2)
         return false;
-    /* 15 bits of window, 16 for a gzip header; level 1: answers are made once and read once. */
-    if (deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    /* 15 bits of window, 16 for a gzip header. */
+    if (deflateInit2(&z, (int)effort, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
     uLong bound = deflateBound(&z, (uLong)in->len);
     bool ok = gp_buf_reserve(out, bound);

@@ -142,8 +142,4 @@ enum MHD_Result gp_http_queue_stream(gp_http_request *req);
 /* Whether the peer has closed its side; any thread. */
 bool gp_http_peer_gone(const gp_http_request *req);
 
-/* gzip.c */
-bool gp_http_accepts_gzip(const char *accept_encoding);
-bool gp_http_gzip(const gp_buf *in, gp_buf *out); /* false: keep the original */
-
 #endif

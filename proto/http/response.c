@@ -1,4 +1,5 @@
 /* From a gp_http_response to libmicrohttpd's: headers, compression, problem documents. */
+#include "proto/http/gzip.h"
 #include "proto/http/internal.h"
 
 #include <stdarg.h>
@@ -65,7 +66,7 @@ static bool compress(const gp_http_request *req, gp_buf *body)
     gp_buf packed = GP_BUF_INIT;
     if (!gp_http_accepts_gzip(gp_http_header(req, "Accept-Encoding")))
         return false;
-    if (!gp_http_gzip(body, &packed)) {
+    if (!gp_http_gzip(body, GP_GZIP_FAST, &packed)) {
         gp_buf_free(&packed);
         return false;
     }
@@ -87,6 +88,8 @@ static void body_headers(const gp_http_request *req, gp_http_response *res, stru
     for (size_t i = 0; i + 1 < 4; i += 2)
         if (res->extra_header[i] && res->extra_header[i + 1])
             MHD_add_response_header(r, res->extra_header[i], res->extra_header[i + 1]);
+    for (size_t i = 0; i < res->n_fields; i++)
+        MHD_add_response_header(r, res->fields[i].name, res->fields[i].value);
 }
 
 enum MHD_Result gp_http_queue(gp_http_request *req, gp_http_response *res, const char *allow)
@@ -96,7 +99,7 @@ enum MHD_Result gp_http_queue(gp_http_request *req, gp_http_response *res, const
         gp_http_error(res, 500, "the answer does not fit into memory");
     }
     const char *type = res->content_type ? res->content_type : "application/json";
-    bool varies = res->body.len > GZIP_FROM && compressible(type);
+    bool varies = !res->encoded && res->body.len > GZIP_FROM && compressible(type);
     bool zipped = varies && compress(req, &res->body);
     int status = res->status ? res->status : res->body.len ? 200 : 204;
     size_t len = res->body.len;

@@ -23,11 +23,18 @@
 typedef struct gp_http_server gp_http_server;
 typedef struct gp_http_request gp_http_request;
 
+typedef struct gp_http_field {
+    const char *name, *value;
+} gp_http_field;
+
 typedef struct gp_http_response {
     int status;                  /* 0 means 200 (204 where body is empty) */
     const char *content_type;    /* static string; NULL means application/json */
     gp_buf body;                 /* taken over by the server */
     const char *extra_header[4]; /* name, value, name, value; static or NULL */
+    const gp_http_field *fields; /* more of them; must outlive the server */
+    size_t n_fields;
+    bool encoded; /* the fields tell Content-Encoding and Vary: the body is sent as it is */
 } gp_http_response;
 
 /* Fills *res. Errors are answers too: use gp_http_problem. */

@@ -9,7 +9,7 @@ gp_openapi gp_sensor_openapi(void)
     return (gp_openapi){"goprobe", (const char *)goprobe_openapi, sizeof goprobe_openapi - 1};
 }
 
-enum { MAX_ROUTES = 24 };
+enum { MAX_ROUTES = 32 };
 
 typedef struct routes {
     gp_http_route items[MAX_ROUTES];
@@ -46,6 +46,10 @@ static void add_all(routes *r, gp_sensor_api *a)
     r->n += GP_OPENAPI_ROUTES;
     if (a->metrics)
         add(r, "GET", "/metrics", gp_api_metrics, a);
+    if (a->page) {
+        gp_page_routes(a->page, &r->items[r->n]);
+        r->n += GP_PAGE_ROUTES;
+    }
 }
 
 /*
@@ -81,6 +85,8 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
         rc = gp_ratelimit_new(&a->ratelimit, a->limits.max_req_per_sec, a->limits.max_burst, err);
     if (rc == GP_OK && a->limits.metrics)
         rc = gp_http_metrics_new(&a->metrics, "goprobe", err);
+    if (rc == GP_OK && a->limits.page)
+        rc = gp_page_new(&a->page, err);
     char version[48];
     gp_info_version(version, sizeof version);
     snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
@@ -131,6 +137,7 @@ void gp_sensor_api_stop(gp_sensor_api *a)
     if (a->server)
         gp_http_stop(a->server);
     gp_http_metrics_free(a->metrics);
+    gp_page_free(a->page);
     gp_ratelimit_free(a->ratelimit);
     gp_auth_free(a->auth);
     free(a);

@@ -5,6 +5,7 @@
 #include "proto/http/answer.h"
 #include "proto/http/metrics.h"
 #include "proto/http/server.h"
+#include "proto/page/page.h"
 #include "proto/service/info_api.h"
 #include "proto/service/openapi.h"
 #include "proto/service/query_api.h"
@@ -17,6 +18,7 @@ struct gp_sensor_api {
     gp_ratelimit *ratelimit;
     gp_auth *auth;            /* NULL: no token is asked for */
     gp_http_metrics *metrics; /* NULL: not served */
+    gp_page *page;            /* NULL: not served */
     gp_http_server *server;
     gp_query_runner runner;
     gp_service_info info;

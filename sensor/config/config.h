@@ -53,6 +53,7 @@ typedef struct gp_api_config {
     bool allow_without_token;          /* on an address that other machines reach */
     bool metrics;
     bool disable_iface_metrics;
+    bool page;               /* serve the web page (default) */
     bool profiling;          /* accepted, without effect: Go's profiler endpoints */
     int64_t request_timeout; /* seconds; accepted, without effect, as in v4 */
     gp_string_list keys;     /* tokens of every scope, see gp_api_auth_config */

@@ -331,7 +331,7 @@ static gp_code finish(loader *l)
 gp_code gp_sensor_config_parse(gp_sensor_config *out, const gp_config_sources *src, const char *text,
                                size_t len, gp_error *err)
 {
-    *out = (gp_sensor_config){0};
+    *out = (gp_sensor_config){.api.page = true};
     loader l = {.cfg = out, .src = src, .err = err};
     gp_code rc = gp_yaml_parse(&l.file, src->path ? src->path : "configuration", text, len, err);
     return rc == GP_OK ? finish(&l) : rc;
@@ -339,7 +339,7 @@ gp_code gp_sensor_config_parse(gp_sensor_config *out, const gp_config_sources *s
 
 gp_code gp_sensor_config_load(gp_sensor_config *out, const gp_config_sources *src, gp_error *err)
 {
-    *out = (gp_sensor_config){0};
+    *out = (gp_sensor_config){.api.page = true};
     loader l = {.cfg = out, .src = src, .err = err};
     if (src->path) {
         const char *ending = strrchr(src->path, '.');

@@ -14,6 +14,7 @@ static const gp_option options[] = {
      "metrics without the iface label"},
     {"api.keys", GP_OPT_LIST, AT(api.keys), "tokens in plain text, as in v4 (better: api.tokens)"},
     {"api.metrics", GP_OPT_BOOL, AT(api.metrics), "serve /metrics for Prometheus"},
+    {"api.page", GP_OPT_BOOL, AT(api.page), "serve the web page at / (default true)"},
     {"api.profiling", GP_OPT_BOOL, AT(api.profiling), "accepted, without effect"},
     {"api.query_rate_limit.max_burst", GP_OPT_INT, AT(api.max_burst), "queries that may come at once"},
     {"api.query_rate_limit.max_concurrent", GP_OPT_INT, AT(api.max_concurrent), "queries at a time"},

@@ -1,4 +1,5 @@
 /* The HTTP server against libcurl and raw sockets, on loopback and on a UNIX socket. */
+#include "proto/http/gzip.h"
 #include "proto/http/internal.h"
 #include "proto/http/server.h"
 

@@ -1,0 +1,46 @@
+// What there is to ask for: the service behind the page, its hosts and their interfaces.
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { info, query } from "./api";
+import type { Info, Result } from "./types";
+
+export interface Surroundings {
+  info: Info | null;
+  fleet: boolean; // global-query: there are hosts to choose from
+  hosts: string[];
+  ifaces: string[];
+}
+
+const natural = (a: string, b: string): number => a.localeCompare(b, "en", { numeric: true });
+const merged = (had: string[], more: string[]): string[] => {
+  const all = [...new Set([...had, ...more])].sort(natural);
+  return all.length === had.length ? had : all;
+};
+
+const MOST_ROWS = 10_000;
+
+async function explore(fleet: boolean): Promise<Result> {
+  return query({ query: fleet ? "hostname,iface" : "iface", ifaces: "any", query_hosts: "any", first: "-1d", num_results: MOST_ROWS, live: true, caller: "page" });
+}
+
+/** again: changes when it should be tried anew, with a token. learn: adds what an answer mentions. */
+export function useSurroundings(again: number): Surroundings & { learn: (result: Result) => void } {
+  const [state, setState] = useState<Surroundings>({ info: null, fleet: true, hosts: [], ifaces: [] });
+  const learn = useCallback((result: Result) => {
+    setState((s) => {
+      const hosts = merged(s.hosts, Object.keys(result.hosts_statuses));
+      const ifaces = merged(s.ifaces, result.summary.interfaces ?? []);
+      return hosts === s.hosts && ifaces === s.ifaces ? s : { ...s, hosts, ifaces };
+    });
+  }, []);
+  useEffect(() => {
+    const look = async (): Promise<void> => {
+      const who = await info();
+      const fleet = who.name !== "goprobe";
+      setState((s) => ({ ...s, info: who, fleet }));
+      learn(await explore(fleet));
+    };
+    // Without it there is nothing to choose from, but all can be asked.
+    look().catch(() => undefined);
+  }, [again]);
+  return { ...state, learn };
+}

@@ -1,0 +1,74 @@
+// Hooks: questions that run, can be cancelled, and show what they have so far.
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+
+export type Phase = "idle" | "running" | "done" | "failed" | "canceled";
+
+export interface Answer<T> {
+  phase: Phase;
+  value: T | null; // of this question; while it runs, what there is so far
+  error: unknown;
+  partial: boolean; // value is not the last word
+}
+
+const IDLE = { phase: "idle", value: null, error: null, partial: false } as const;
+
+/** Asks anew whenever the key changes (null: not at all); what an older question still says is not heard. */
+export function useAnswer<T>(key: string | null, ask: (show: (soFar: T) => void, signal: AbortSignal) => Promise<T>): Answer<T> & { cancel: () => void } {
+  const [answer, setAnswer] = useState<Answer<T>>(IDLE);
+  const control = useRef<AbortController | null>(null);
+
+  useEffect(() => {
+    if (key === null) {
+      setAnswer(IDLE);
+      return;
+    }
+    const own = new AbortController();
+    control.current = own;
+    const say = (next: Partial<Answer<T>>): void => {
+      if (control.current === own) setAnswer((had) => ({ ...had, ...next }));
+    };
+    // The picture of the question before stays until there is something to replace it with.
+    say({ phase: "running", error: null, partial: true });
+    ask((soFar) => say({ value: soFar }), own.signal).then(
+      (value) => say({ phase: "done", value, partial: false }),
+      (error: unknown) => (own.signal.aborted ? say({ phase: "canceled" }) : say({ phase: "failed", error, value: null })),
+    );
+    return () => {
+      if (control.current === own) control.current = null;
+      own.abort();
+    };
+  }, [key]);
+
+  const cancel = useCallback(() => control.current?.abort(), []);
+  return { ...answer, cancel };
+}
+
+/** Calls f when the document gets a key that nobody is typing into a field. */
+export function useShortcuts(map: Record<string, (event: KeyboardEvent) => void>): void {
+  const latest = useRef(map);
+  latest.current = map;
+  useEffect(() => {
+    const listen = (event: KeyboardEvent): void => {
+      const target = event.target as HTMLElement;
+      const typing = target.matches("input, textarea, select") || document.querySelector("dialog[open]") !== null;
+      if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
+      latest.current[event.key]?.(event);
+    };
+    document.addEventListener("keydown", listen);
+    return () => document.removeEventListener("keydown", listen);
+  }, []);
+}
+
+/** The width of an element, as it changes. */
+export function useWidth<E extends HTMLElement>(): [(element: E | null) => void, number] {
+  const [width, setWidth] = useState(0);
+  const observer = useRef<ResizeObserver | null>(null);
+  const attach = useCallback((element: E | null) => {
+    observer.current?.disconnect();
+    if (!element) return;
+    observer.current = new ResizeObserver(() => setWidth(Math.floor(element.clientWidth)));
+    observer.current.observe(element);
+    setWidth(Math.floor(element.clientWidth));
+  }, []);
+  return [attach, width];
+}
