@@ -44,8 +44,14 @@ static gp_code make_manager(daemon_state *d, gp_error *err)
     gp_code rc = gp_dbsink_new(&d->sink, &sink, err);
     if (rc != GP_OK)
         return rc;
-    const gp_manager_config manager = {.writeout = gp_dbsink_write,
-                                       .writeout_ctx = d->sink,
+    const gp_manager_config manager = {.store = {.write = gp_dbsink_write,
+                                                 .place = gp_dbsink_place,
+                                                 .holds = gp_dbsink_holds,
+                                                 .ctx = d->sink},
+                                       .journal = {.dir = cfg->journal.enabled ? cfg->db.path : NULL,
+                                                   .every_s = (double)cfg->journal.interval,
+                                                   .size_limit = (uint64_t)cfg->journal.size_limit,
+                                                   .sync = cfg->journal.fsync},
                                        .local_buffer_size = cfg->local_buffers.size_limit,
                                        .autodetect = cfg->autodetect.enabled,
                                        .exclude = (const char *const *)cfg->autodetect.exclude.items,

@@ -35,7 +35,7 @@ gp_code gp_import_files(const gp_cmdline *c, gp_error *err)
     if (rc == GP_OK)
         rc = gp_dbsink_check_db(c->db, err);
     if (rc == GP_OK) {
-        const gp_dbsink_config cfg = {.db = c->db, .codec = codec, .keep_time = true};
+        const gp_dbsink_config cfg = {.db = c->db, .codec = codec};
         rc = gp_dbsink_new(&sink, &cfg, err);
     }
     for (size_t i = 0; rc == GP_OK && i < c->n_files; i++)

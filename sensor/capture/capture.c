@@ -63,8 +63,7 @@ struct gp_capture {
 /* ---- shared tables --------------------------------------------------------------------------------------
  */
 
-/* Made for what `like` held; NULL: nothing is known. */
-static gp_table_ref *new_table(const gp_table_ref *like, gp_error *err)
+gp_table_ref *gp_table_ref_new(gp_flowtable *t, gp_error *err)
 {
     gp_table_ref *r = calloc(1, sizeof *r);
     if (!r) {
@@ -72,10 +71,20 @@ static gp_table_ref *new_table(const gp_table_ref *like, gp_error *err)
         return NULL;
     }
     atomic_init(&r->refs, 1);
-    if (gp_flowtable_new(&r->table, like ? like->table : NULL, 0, err) == GP_OK)
-        return r;
-    free(r);
-    return NULL;
+    r->table = t;
+    return r;
+}
+
+/* Made for what `like` held; NULL: nothing is known. */
+static gp_table_ref *new_table(const gp_table_ref *like, gp_error *err)
+{
+    gp_flowtable *t = NULL;
+    if (gp_flowtable_new(&t, like ? like->table : NULL, 0, err) != GP_OK)
+        return NULL;
+    gp_table_ref *r = gp_table_ref_new(t, err);
+    if (!r)
+        gp_flowtable_free(t);
+    return r;
 }
 
 const gp_flowtable *gp_table_ref_get(const gp_table_ref *r)

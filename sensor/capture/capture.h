@@ -19,6 +19,8 @@
 
 /* A flow table that no longer changes, shared. */
 typedef struct gp_table_ref gp_table_ref;
+/* Takes over the table; NULL, and the table stays the caller's, if there is no memory. */
+gp_table_ref *gp_table_ref_new(gp_flowtable *t, gp_error *err);
 const gp_flowtable *gp_table_ref_get(const gp_table_ref *r);
 void gp_table_unref(gp_table_ref *r); /* NULL is allowed; any thread */
 

@@ -679,6 +679,31 @@ size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out,
     return n;
 }
 
+/* The next session of a walk over a table that stays as it is. */
+static bool list_next(const half *h, unsigned words, gp_flowtable_walk *w, gp_session *out)
+{
+    gp_flow overflow;
+    if (w->at < h->n) {
+        *out = session_of(flow_at(h, w->at++, words), words);
+        return true;
+    }
+    bool found = half_flow(h, words, w->at, &overflow);
+    if (found)
+        *out =
+            (gp_session){.sip = overflow.sip, .dip = overflow.dip, .proto = overflow.proto, .c = overflow.c};
+    w->stage++;
+    w->at = 0;
+    return found;
+}
+
+size_t gp_flowtable_list(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max)
+{
+    size_t n = 0;
+    while (n < max && w->stage < GP_WALK_END)
+        n += list_next(w->stage == 0 ? &t->v4 : &t->v6, w->stage == 0 ? V4_WORDS : V6_WORDS, w, &out[n]);
+    return n;
+}
+
 static void set_counters(uint64_t *to, const gp_counters *c, bool add_up)
 {
     const uint64_t counts[COUNTER_WORDS] = {c->bytes_rcvd, c->bytes_sent, c->pkts_rcvd, c->pkts_sent};

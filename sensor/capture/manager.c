@@ -9,6 +9,7 @@
 #include "proto/query/args.h"
 #include "proto/query/ifsel.h"
 #include "sensor/capture/capture.h"
+#include "sensor/capture/journal.h"
 #include "sensor/capture/links.h"
 #include "sensor/capture/metrics.h"
 #include "sensor/capture/writeout.h"
@@ -25,10 +26,11 @@ enum { DEFAULT_WRITEOUT_LIMIT = 64 << 20, LINK_CHECK_S = 2, MAX_CAPTURES = 1024 
 typedef struct slot {
     char *iface;
     gp_capconfig cfg;
-    gp_capture *capture;  /* NULL: not running */
-    char *failure;        /* why not, for status and logs; NULL: none known */
-    int64_t last_ts;      /* of the last block: the next must be later */
-    gp_iface_sample done; /* finished intervals, for metrics */
+    gp_capture *capture;          /* NULL: not running */
+    char *failure;                /* why not, for status and logs; NULL: none known */
+    gp_iface_sample done;         /* finished intervals, for metrics */
+    gp_journal_interval *journal; /* of the running interval; NULL: none */
+    uint64_t resumed_drops;       /* of the running interval before a restart */
 } slot;
 
 struct gp_capture_manager {
@@ -38,7 +40,7 @@ struct gp_capture_manager {
     size_t n_exclude;
     gp_writeout *writeout;
     pthread_mutex_t lock;
-    pthread_cond_t wake; /* CLOCK_REALTIME */
+    pthread_cond_t wake; /* CLOCK_MONOTONIC */
     pthread_t thread;
     bool thread_started, ending;
     gp_capconfig_map wanted; /* as configured */
@@ -47,13 +49,40 @@ struct gp_capture_manager {
     struct timespec started;
     int64_t last_rotation;
     size_t writeout_limit;
-    int64_t interval; /* seconds */
+    int64_t interval;   /* seconds */
+    uint64_t postponed; /* rotations that did not take place because the writeout was behind */
+    void (*now)(void *ctx, struct timespec *out);
+    void *now_ctx;
+    gp_journal *journal;             /* NULL: none */
+    gp_journal_recovered *recovered; /* intervals of an earlier process that are not over yet; by time */
+    size_t n_recovered;
     gp_histogram rotation_seconds;
 };
 
 /* As v4 has them: rotation is much faster than writing. */
 static const double rotation_bounds[GP_HISTOGRAM_BOUNDS] = {0.001, 0.005, 0.01, 0.025, 0.05,
                                                             0.1,   0.25,  0.5,  0.75,  1};
+
+/* ---- time ------------------------------------------------------------------------------------------------
+ */
+
+static void read_clock(void *ctx, struct timespec *out)
+{
+    (void)ctx;
+    clock_gettime(CLOCK_REALTIME, out);
+}
+
+static int64_t now_s(const gp_capture_manager *m)
+{
+    struct timespec now;
+    m->now(m->now_ctx, &now);
+    return now.tv_sec;
+}
+
+static int64_t next_grid(const gp_capture_manager *m, int64_t now)
+{
+    return (now / m->interval + 1) * m->interval;
+}
 
 /* ---- slots -----------------------------------------------------------------------------------------------
  */
@@ -110,18 +139,17 @@ static void set_failure(gp_capture_manager *m, slot *s, const char *why)
 /* ---- rotation --------------------------------------------------------------------------------------------
  */
 
-static int64_t monotonic_ts(slot *s, int64_t ts)
-{
-    s->last_ts = ts > s->last_ts ? ts : s->last_ts + 1;
-    return s->last_ts;
-}
-
 static void add_stats(gp_iface_sample *to, const gp_capture_stats *interval)
 {
     to->processed += interval->processed;
     to->dropped += interval->dropped;
     for (unsigned i = 0; i < GP_PARSE_ERRORS; i++)
         to->issues[i] += interval->parse_errors[i];
+}
+
+static gp_journal_interval *begin_journal(gp_capture_manager *m, const char *iface, gp_journalfile *resumed)
+{
+    return m->journal ? gp_journal_begin(m->journal, iface, resumed) : NULL;
 }
 
 /* Ends the interval of one capture and hands its flows to the writeout. */
@@ -135,14 +163,19 @@ static void rotate_slot(gp_capture_manager *m, slot *s, int64_t ts)
                      GP_F_STR("error", err.msg));
         return;
     }
+    gp_journal_interval *finished = s->journal;
+    s->journal = begin_journal(m, s->iface, NULL);
     const gp_flowtable *t = gp_table_ref_get(table);
     gp_counters volume = gp_flowtable_totals(t);
     add_stats(&s->done, &stats);
     gp_counters_add(&s->done.volume, &volume);
     s->done.flows = gp_flowtable_flows(t);
-    if (gp_writeout_add(m->writeout, s->iface, monotonic_ts(s, ts), table, &stats, &err) != GP_OK) {
+    stats.dropped += s->resumed_drops;
+    s->resumed_drops = 0;
+    if (gp_writeout_add(m->writeout, s->iface, ts, table, &stats, finished, &err) != GP_OK) {
         gp_log_error(m->log, "flows lost", GP_F_STR("iface", s->iface), GP_F_STR("error", err.msg));
         gp_table_unref(table);
+        gp_journal_end(m->journal, finished);
     }
     m->last_rotation = ts;
 }
@@ -158,15 +191,18 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
 {
     struct timespec start;
     size_t n = 0;
-    if (gp_writeout_full(m->writeout)) {
-        gp_log_warn(m->log, "writeout is behind: this interval runs on into the next", GP_F_I64("ts", ts));
-        return;
-    }
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (size_t i = 0; i < m->n_slots; i++) {
-        if (!m->slots[i].capture)
+        slot *s = &m->slots[i];
+        if (!s->capture)
             continue;
-        rotate_slot(m, &m->slots[i], ts);
+        if (gp_writeout_full(m->writeout, s->iface)) {
+            m->postponed++;
+            gp_log_warn(m->log, "writeout is behind: this interval runs on into the next",
+                        GP_F_STR("iface", s->iface), GP_F_I64("ts", ts), GP_F_U64("times", m->postponed));
+            continue;
+        }
+        rotate_slot(m, s, ts);
         n++;
     }
     double elapsed = elapsed_since(&start);
@@ -175,16 +211,84 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
                 GP_F_F64("elapsed_s", elapsed));
 }
 
+/* ---- what an earlier process left ------------------------------------------------------------------------
+ */
+
+static void forget_recovered(gp_capture_manager *m, size_t i)
+{
+    gp_journal_recovered_free(&m->recovered[i]);
+    m->n_recovered--;
+    memmove(&m->recovered[i], &m->recovered[i + 1], (m->n_recovered - i) * sizeof m->recovered[i]);
+}
+
+/* As a block of its own. */
+static void write_recovered(gp_capture_manager *m, size_t i, int64_t ts)
+{
+    gp_error err = GP_ERROR_INIT;
+    gp_journal_recovered *r = &m->recovered[i];
+    const gp_capture_stats stats = {.dropped = r->dropped};
+    gp_table_ref *table = gp_table_ref_new(r->table, &err);
+    if (!table) { /* the file stays, for the next start */
+        gp_log_error(m->log, "journal not replayed", GP_F_STR("iface", r->iface), GP_F_STR("error", err.msg));
+        forget_recovered(m, i);
+        return;
+    }
+    gp_log_info(m->log, "flows of an earlier process go to the database", GP_F_STR("iface", r->iface),
+                GP_F_I64("ts", ts), GP_F_U64("flows", gp_flowtable_flows(r->table)));
+    r->table = NULL;
+    gp_journal_interval *journal = begin_journal(m, r->iface, r->file);
+    r->file = NULL;
+    if (gp_writeout_add(m->writeout, r->iface, ts, table, &stats, journal, &err) != GP_OK) {
+        gp_log_error(m->log, "journal not replayed", GP_F_STR("iface", r->iface), GP_F_STR("error", err.msg));
+        gp_table_unref(table);
+    }
+    forget_recovered(m, i);
+}
+
+static bool is_running(const gp_capture_manager *m, const gp_journal_recovered *r, int64_t now)
+{
+    return r->block_ts > now && r->block_ts <= now + m->interval;
+}
+
+static void write_recovered_until(gp_capture_manager *m, int64_t now)
+{
+    for (size_t i = 0; i < m->n_recovered;) {
+        if (is_running(m, &m->recovered[i], now))
+            i++;
+        else
+            write_recovered(m, i, m->recovered[i].block_ts);
+    }
+}
+
+/* The interval of this interface that an earlier process began; NULL if there is none. */
+static gp_journal_recovered *find_recovered(gp_capture_manager *m, const char *iface)
+{
+    for (size_t i = 0; i < m->n_recovered; i++)
+        if (strcmp(m->recovered[i].iface, iface) == 0)
+            return &m->recovered[i];
+    return NULL;
+}
+
 /* ---- starting and stopping -------------------------------------------------------------------------------
  */
 
 static bool start_slot(gp_capture_manager *m, slot *s)
 {
     gp_error err = GP_ERROR_INIT;
-    if (gp_capture_start(&s->capture, s->iface, &s->cfg, NULL, m->log, &err) != GP_OK) {
+    gp_journal_recovered *r = find_recovered(m, s->iface);
+    if (gp_capture_start(&s->capture, s->iface, &s->cfg, r ? r->table : NULL, m->log, &err) != GP_OK) {
         s->capture = NULL;
         set_failure(m, s, err.msg);
         return false;
+    }
+    s->journal = begin_journal(m, s->iface, r ? r->file : NULL);
+    if (r) {
+        gp_log_info(m->log, "interval of an earlier process goes on", GP_F_STR("iface", s->iface),
+                    GP_F_I64("ts", r->block_ts), GP_F_U64("flows", gp_flowtable_flows(r->table)));
+        s->resumed_drops = r->dropped;
+        r->table = NULL;
+        r->file = NULL;
+        forget_recovered(m, (size_t)(r - m->recovered));
     }
     set_failure(m, s, NULL);
     gp_log_info(m->log, "capturing", GP_F_STR("iface", s->iface));
@@ -197,9 +301,11 @@ static void stop_slot(gp_capture_manager *m, slot *s)
     if (!s->capture)
         return;
     gp_capture_stop(s->capture);
-    rotate_slot(m, s, (int64_t)time(NULL) + 1);
+    rotate_slot(m, s, now_s(m) + 1);
     gp_capture_free(s->capture);
     s->capture = NULL;
+    gp_journal_end(m->journal, s->journal);
+    s->journal = NULL;
     gp_log_info(m->log, "stopped capturing", GP_F_STR("iface", s->iface));
 }
 
@@ -340,11 +446,6 @@ static gp_code reconcile(gp_capture_manager *m, gp_config_update *u, gp_error *e
 /* ---- the clock --------------------------------------------------------------------------------------------
  */
 
-static int64_t next_grid(const gp_capture_manager *m, int64_t now)
-{
-    return (now / m->interval + 1) * m->interval;
-}
-
 static void check_links(gp_capture_manager *m)
 {
     gp_error err = GP_ERROR_INIT;
@@ -352,22 +453,39 @@ static void check_links(gp_capture_manager *m)
         gp_log_warn(m->log, "interface check failed", GP_F_STR("error", err.msg));
 }
 
+/* Until the grid point, but not longer than until the next look at the links and the clock: the clock may be
+ * set while we wait, therefore the waiting itself goes by another one. */
+static struct timespec wake_up_at(const gp_capture_manager *m, int64_t grid)
+{
+    struct timespec now;
+    struct timespec until;
+    m->now(m->now_ctx, &now);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = LINK_CHECK_S * INT64_C(1000000000);
+    if (grid - now.tv_sec <= LINK_CHECK_S)
+        ns = (grid - now.tv_sec) * 1000000000 - now.tv_nsec;
+    ns = until.tv_nsec + (ns > 0 ? ns : 0);
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    return until;
+}
+
 static void *clock_main(void *arg)
 {
     gp_capture_manager *m = arg;
     (void)pthread_setname_np(pthread_self(), "rotation");
     pthread_mutex_lock(&m->lock);
-    int64_t grid = next_grid(m, (int64_t)time(NULL));
+    int64_t grid = next_grid(m, now_s(m));
     while (!m->ending) {
-        int64_t now = (int64_t)time(NULL);
-        struct timespec until = {.tv_sec = now + LINK_CHECK_S < grid ? now + LINK_CHECK_S : grid};
+        struct timespec until = wake_up_at(m, grid);
         pthread_cond_timedwait(&m->wake, &m->lock, &until);
-        now = (int64_t)time(NULL);
         if (m->ending)
             break;
+        int64_t now = now_s(m);
         /* The clock may have been set back: then the grid point that we waited for is too far away. */
         if (grid - now > m->interval)
             grid = next_grid(m, now);
+        write_recovered_until(m, now);
         if (now >= grid) {
             rotate_all(m, now - now % m->interval);
             grid = next_grid(m, now);
@@ -376,6 +494,59 @@ static void *clock_main(void *arg)
     }
     pthread_mutex_unlock(&m->lock);
     return NULL;
+}
+
+/* ---- the journal -----------------------------------------------------------------------------------------
+ */
+
+static slot *slot_of_journal(gp_capture_manager *m, const gp_journal_interval *iv)
+{
+    for (size_t i = 0; i < m->n_slots; i++)
+        if (m->slots[i].capture && m->slots[i].journal == iv)
+            return &m->slots[i];
+    return NULL;
+}
+
+/* At the first step of a walk. */
+static gp_code describe_interval(gp_capture_manager *m, const slot *s, gp_journal_batch *batch, gp_error *err)
+{
+    gp_capture_stats stats;
+    gp_code code = gp_capture_status(s->capture, &stats, err);
+    batch->block_ts = next_grid(m, now_s(m));
+    batch->dropped = code == GP_OK ? stats.dropped + s->resumed_drops : 0;
+    return code;
+}
+
+static gp_code take_sessions(void *ctx, const gp_journal_interval *iv, gp_flowtable_walk *w, gp_session *out,
+                             size_t max, size_t *n, gp_journal_batch *batch, gp_error *err)
+{
+    gp_capture_manager *m = ctx;
+    *n = 0;
+    pthread_mutex_lock(&m->lock);
+    const slot *s = slot_of_journal(m, iv);
+    gp_code code = s ? GP_OK : gp_fail(err, GP_ECANCELED, "the interval has ended");
+    if (code == GP_OK && batch->block_ts == 0)
+        code = describe_interval(m, s, batch, err);
+    if (code == GP_OK)
+        code = gp_capture_take(s->capture, w, out, max, n, err);
+    pthread_mutex_unlock(&m->lock);
+    return code;
+}
+
+static gp_code start_journal(gp_capture_manager *m, const gp_manager_config *cfg, gp_error *err)
+{
+    const gp_journal_config journal = {
+        .dir = cfg->journal.dir,
+        .every_s = cfg->journal.every_s,
+        .size_limit = cfg->journal.size_limit,
+        .sync = cfg->journal.sync,
+        .log = m->log,
+        .take = take_sessions,
+        .ctx = m,
+    };
+    gp_code code = gp_journal_recover(journal.dir, cfg->store.holds, cfg->store.ctx, m->log, &m->recovered,
+                                      &m->n_recovered, err);
+    return code == GP_OK ? gp_journal_new(&m->journal, &journal, err) : code;
 }
 
 /* ---- interface -------------------------------------------------------------------------------------------
@@ -404,13 +575,22 @@ gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, g
     m->writeout_limit = limit;
     m->interval = cfg->interval_s > 0 ? cfg->interval_s : GP_DB_WRITE_INTERVAL;
     m->rotation_seconds.bounds = rotation_bounds;
+    m->now = cfg->now ? cfg->now : read_clock;
+    m->now_ctx = cfg->now_ctx;
+    pthread_condattr_t attr;
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->wake, NULL);
-    clock_gettime(CLOCK_REALTIME, &m->started);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    m->now(m->now_ctx, &m->started);
     gp_code code = copy_excludes(m, cfg, err);
+    if (code == GP_OK && cfg->journal.dir)
+        code = start_journal(m, cfg, err);
     if (code == GP_OK)
-        code = gp_writeout_new(&m->writeout, cfg->writeout, cfg->writeout_ctx, limit, m->log, err);
+        code = gp_writeout_new(&m->writeout, &cfg->store, m->journal, limit, m->log, err);
     if (code == GP_OK) {
+        write_recovered_until(m, now_s(m));
         int rc = pthread_create(&m->thread, NULL, clock_main, m);
         m->thread_started = rc == 0;
         if (rc != 0)
@@ -438,7 +618,16 @@ void gp_manager_close(gp_capture_manager *m)
         stop_slot(m, &m->slots[m->n_slots - 1]);
         remove_slot(m, &m->slots[m->n_slots - 1]);
     }
+    while (m->writeout && m->n_recovered) {
+        int64_t now = now_s(m) + 1;
+        write_recovered(m, 0, m->recovered[0].block_ts < now ? m->recovered[0].block_ts : now);
+    }
+    gp_journal_stop(m->journal);
     gp_writeout_free(m->writeout);
+    while (m->n_recovered)
+        forget_recovered(m, 0);
+    free(m->recovered);
+    gp_journal_free(m->journal);
     free(m->slots);
     gp_strlist_free(m->exclude, m->n_exclude);
     gp_capconfig_map_free(&m->wanted);
@@ -616,6 +805,24 @@ static void write_iface_metrics(gp_capture_manager *m, double usage, bool with_i
     free(samples);
 }
 
+static void write_journal_metrics(gp_journal *j, gp_buf *out)
+{
+    gp_journal_stats s;
+    gp_journal_get_stats(j, &s);
+    gp_histogram_write(&s.durations, "journal_write_duration_seconds",
+                       "Time to write what has changed on all interfaces", out);
+    gp_gauge_write("journal_lag_seconds", "Age of the flows on disk: what a crash would cost", s.lag_s, out);
+    gp_gauge_write("journal_size_bytes", "Size of all journals", (double)s.file_bytes, out);
+    gp_counter_write("journal_written_bytes_total", "Bytes written to journals", s.bytes, out);
+    gp_counter_write("journal_written_sessions_total", "Changed sessions written to journals", s.sessions,
+                     out);
+    gp_counter_write("journal_rewrites_total", "Journals written anew because they had grown", s.rewrites,
+                     out);
+    gp_counter_write("journal_errors_total", "Failures to write a journal", s.errors, out);
+    gp_counter_write("journal_overflows_total", "Intervals too large for the size limit of the journal",
+                     s.overflows, out);
+}
+
 void gp_manager_metrics(gp_capture_manager *m, bool with_ifaces, gp_buf *out)
 {
     gp_writeout_stats w;
@@ -624,11 +831,19 @@ void gp_manager_metrics(gp_capture_manager *m, bool with_ifaces, gp_buf *out)
     write_iface_metrics(m, (double)w.waiting_bytes / (double)m->writeout_limit, with_ifaces, out);
     gp_histogram_write(&m->rotation_seconds, "capture_manager_rotation_duration_seconds",
                        "Total flow map rotation time, aggregated across all interfaces", out);
+    uint64_t postponed = m->postponed;
     pthread_mutex_unlock(&m->lock);
     gp_histogram_write(&w.durations, "godb_handler_writeout_duration_seconds",
                        "Total flow data writeout time, aggregated across all interfaces written to DB", out);
     gp_counter_write("writeout_blocks_total", "Blocks handed to the database", w.blocks, out);
-    gp_counter_write("writeout_failed_total", "Blocks that could not be written", w.failed, out);
+    gp_counter_write("writeout_failed_total", "Attempts to write a block that failed", w.failed, out);
+    gp_counter_write("writeout_lost_total", "Blocks that were given up", w.lost, out);
+    gp_counter_write("writeout_postponed_total", "Intervals that ran on because the writeout was behind",
+                     postponed, out);
+    gp_gauge_write("writeout_waiting_blocks", "Finished intervals waiting for the disk", (double)w.waiting,
+                   out);
     gp_gauge_write("writeout_waiting_bytes", "Memory of finished intervals waiting for the disk",
                    (double)w.waiting_bytes, out);
+    if (m->journal)
+        write_journal_metrics(m->journal, out);
 }

@@ -14,6 +14,7 @@
 #include "proto/flow/flow.h"
 
 #include <sys/types.h>
+#include <time.h>
 
 typedef struct gp_capture_manager gp_capture_manager;
 
@@ -22,9 +23,28 @@ typedef struct gp_capture_manager gp_capture_manager;
 typedef gp_code (*gp_writeout_fn)(void *ctx, const char *iface, int64_t ts, gp_flow *flows, size_t n,
                                   const gp_capture_stats *stats, gp_error *err);
 
+/* Where blocks go. All calls from one thread at a time. */
+typedef struct gp_block_store {
+    gp_writeout_fn write;
+    /* The time that a block of *ts can have, so that it comes behind those that are there. NULL: *ts itself.
+     */
+    gp_code (*place)(void *ctx, const char *iface, int64_t *ts, gp_error *err);
+    /* Is there a block of exactly this time? NULL: none ever is. */
+    gp_code (*holds)(void *ctx, const char *iface, int64_t ts, bool *held, gp_error *err);
+    void *ctx;
+} gp_block_store;
+
+/* The journal (journal.h); a zeroed one is no journal. */
+typedef struct gp_journal_settings {
+    const char *dir;     /* NULL: no journal */
+    double every_s;      /* between two writes */
+    uint64_t size_limit; /* bytes of one interface's file */
+    bool sync;
+} gp_journal_settings;
+
 typedef struct gp_manager_config {
-    gp_writeout_fn writeout;
-    void *writeout_ctx;
+    gp_block_store store;
+    gp_journal_settings journal;
     int64_t local_buffer_size;  /* bytes that may wait for the disk, all interfaces together; 0: 64 MiB */
     bool autodetect;            /* capture every interface that is up, but ... */
     const char *const *exclude; /* names or "/regex/" */
@@ -32,8 +52,12 @@ typedef struct gp_manager_config {
     gp_log *log;
     int64_t interval_s; /* between rotations, on the clock's grid; 0: GP_DB_WRITE_INTERVAL. Tests are in a
                            hurry */
+    void (*now)(void *ctx, struct timespec *out); /* the time of day; NULL: CLOCK_REALTIME. Tests set it */
+    void *now_ctx;
 } gp_manager_config;
 
+/* With a journal, what an earlier process left is written to the database, or, where its interval is still
+ * running, becomes the beginning of it. */
 gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, gp_error *err);
 /* Stops all captures, writes their flows out, frees. */
 void gp_manager_close(gp_capture_manager *m);

@@ -67,6 +67,14 @@ typedef struct gp_local_buffers_config {
     int64_t num_buffers;
 } gp_local_buffers_config;
 
+/* Not known to v4. */
+typedef struct gp_journal_options {
+    bool enabled;       /* default true */
+    bool fsync;         /* default true */
+    int64_t interval;   /* seconds between two writes; default 3 */
+    int64_t size_limit; /* bytes of one interface's file; default 256 MiB */
+} gp_journal_options;
+
 typedef struct gp_logging_config {
     char *destination; /* NULL: stdout, as in v4 */
     gp_log_level level;
@@ -80,6 +88,7 @@ typedef struct gp_sensor_config {
     bool syslog_flows; /* accepted, without effect, as in v4 */
     gp_api_config api;
     gp_local_buffers_config local_buffers;
+    gp_journal_options journal;
     gp_logging_config logging;
     gp_string_list warnings; /* sentences for the log */
 } gp_sensor_config;

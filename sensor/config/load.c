@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { JOURNAL_INTERVAL_S = 3, JOURNAL_SIZE_LIMIT = 256 << 20 };
+
 typedef struct loader {
     gp_sensor_config *cfg;
     const gp_config_sources *src;
@@ -264,17 +266,12 @@ static void warn_unknown_section(loader *l, const char *section)
 
 static void warn_unknown(loader *l)
 {
-    static const char *const sections[] = {"",
-                                           "db",
-                                           "api",
-                                           "api.query_rate_limit",
-                                           "api.socket",
-                                           "api.tls",
-                                           "logging",
-                                           "autodetection",
-                                           "tracing",
-                                           "tracing.collector",
-                                           "local_buffers"};
+    static const char *const sections[] = {"",           "db",
+                                           "api",        "api.query_rate_limit",
+                                           "api.socket", "api.tls",
+                                           "logging",    "autodetection",
+                                           "tracing",    "tracing.collector",
+                                           "journal",    "local_buffers"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         warn_unknown_section(l, sections[i]);
     warn_unknown_below_interfaces(l, gp_yaml_find(gp_yaml_root(l->file), "interfaces"));
@@ -298,6 +295,8 @@ static void warn_without_effect(loader *l)
 static gp_code load(loader *l)
 {
     l->cfg->db.codec = GP_CODEC_LZ4;
+    l->cfg->journal = (gp_journal_options){
+        .enabled = true, .fsync = true, .interval = JOURNAL_INTERVAL_S, .size_limit = JOURNAL_SIZE_LIMIT};
     l->cfg->logging.level = GP_LOG_INFO;
     l->cfg->logging.encoding = GP_LOG_LOGFMT;
     gp_code rc = GP_OK;

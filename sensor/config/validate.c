@@ -18,6 +18,17 @@ static gp_code check_not_negative(const gp_sensor_config *cfg, const gp_option *
     return gp_yaml_fail(node, err, "%s, not %lld (allowed: 0 or more)", what, (long long)v);
 }
 
+static gp_code check_range(const gp_sensor_config *cfg, const gp_option *o, const gp_yaml_node *node,
+                           int64_t min, int64_t max, gp_error *err)
+{
+    int64_t v;
+    memcpy(&v, (const char *)cfg + o->offset, sizeof v);
+    if (v >= min && v <= max)
+        return GP_OK;
+    return gp_yaml_fail(node, err, "%s cannot be %lld (allowed: %lld to %lld)", o->key, (long long)v,
+                        (long long)min, (long long)max);
+}
+
 /* The keys of v4's README: everybody knows them. */
 static bool is_demo_key(const char *key)
 {
@@ -67,6 +78,10 @@ gp_code gp_config_check_option(const gp_sensor_config *cfg, const gp_option *o,
         return check_not_negative(cfg, o, node, "local buffer size must be a positive number", err);
     if (o->offset == AT(local_buffers.num_buffers))
         return check_not_negative(cfg, o, node, "number of local buffers must be a positive number", err);
+    if (o->offset == AT(journal.interval))
+        return check_range(cfg, o, node, 1, 60, err);
+    if (o->offset == AT(journal.size_limit))
+        return check_range(cfg, o, node, 1 << 20, INT64_C(1) << 40, err);
     return check_api_option(cfg, o, node, err);
 }
 

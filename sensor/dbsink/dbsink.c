@@ -1,14 +1,14 @@
 #include "sensor/dbsink/dbsink.h"
 
+#include "sensor/godb/daypath.h"
+#include "sensor/godb/reader.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* How many seconds a block may move to find a free time. */
-enum { MAX_SHIFT = 10 };
 
 typedef struct open_writer {
     char *iface;
@@ -64,7 +64,9 @@ static gp_code open_one(gp_dbsink *w, const char *iface, gp_writer **out, gp_err
                                   .iface = name,
                                   .codec = w->cfg.codec,
                                   .permissions = w->cfg.permissions,
-                                  .no_sync = w->cfg.no_sync};
+                                  .no_sync = w->cfg.no_sync,
+                                  .before_step = w->cfg.before_step,
+                                  .before_step_ctx = w->cfg.before_step_ctx};
     gp_code rc = gp_writer_new(out, &cfg, err);
     if (rc != GP_OK) {
         free(name);
@@ -95,18 +97,74 @@ gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *fl
     if (rc != GP_OK)
         return rc;
     uint64_t drops = stats ? stats->dropped : 0;
-    int64_t at = ts;
-    rc = gp_writer_write(writer, at, flows, n, drops, &block, err);
-    while (rc == GP_EEXIST && !w->cfg.keep_time && at < ts + MAX_SHIFT)
-        rc = gp_writer_write(writer, ++at, flows, n, drops, &block, err);
+    rc = gp_writer_write(writer, ts, flows, n, drops, &block, err);
     if (rc != GP_OK) {
         gp_error_prefix(err, "%s: %zu flows of the interval ending at %lld are not written", iface, n,
                         (long long)ts);
         return rc;
     }
-    gp_log_debug(w->cfg.log, "flows written", GP_F_STR("iface", iface), GP_F_I64("ts", at),
+    gp_log_debug(w->cfg.log, "flows written", GP_F_STR("iface", iface), GP_F_I64("ts", ts),
                  GP_F_U64("flows", block.flows), GP_F_U64("stored_bytes", block.stored_bytes));
     return GP_OK;
+}
+
+/* Calls look with the metadata of a day, if there is one. */
+static gp_code look_at_day(const gp_dbsink *w, const char *iface, int64_t ts,
+                           void (*look)(const gp_blockmeta *m, void *arg), void *arg, gp_error *err)
+{
+    gp_day *day = NULL;
+    gp_error why = GP_ERROR_INIT;
+    gp_code rc = gp_day_open(&day, w->db, iface, gp_day_start(ts), &why);
+    if (rc == GP_ENOTFOUND)
+        return GP_OK;
+    if (rc != GP_OK) {
+        if (err)
+            *err = why;
+        return rc;
+    }
+    look(gp_day_meta(day), arg);
+    gp_day_close(day);
+    return GP_OK;
+}
+
+static void last_block(const gp_blockmeta *m, void *arg)
+{
+    int64_t *last = arg;
+    if (m->n_blocks)
+        *last = m->blocks[m->n_blocks - 1].ts;
+}
+
+gp_code gp_dbsink_place(void *dbsink, const char *iface, int64_t *ts, gp_error *err)
+{
+    for (;;) {
+        int64_t last = -1;
+        gp_code rc = look_at_day(dbsink, iface, *ts, last_block, &last, err);
+        if (rc != GP_OK || last < *ts)
+            return rc;
+        *ts = last + 1;
+        if (gp_day_start(*ts) == gp_day_start(last))
+            return GP_OK;
+    }
+}
+
+typedef struct wanted_block {
+    int64_t ts;
+    bool found;
+} wanted_block;
+
+static void find_block(const gp_blockmeta *m, void *arg)
+{
+    wanted_block *w = arg;
+    for (size_t i = 0; i < m->n_blocks && !w->found; i++)
+        w->found = m->blocks[i].ts == w->ts;
+}
+
+gp_code gp_dbsink_holds(void *dbsink, const char *iface, int64_t ts, bool *held, gp_error *err)
+{
+    wanted_block w = {.ts = ts};
+    gp_code rc = look_at_day(dbsink, iface, ts, find_block, &w, err);
+    *held = w.found;
+    return rc;
 }
 
 static gp_code make_folders(char *path, gp_error *err)

@@ -15,19 +15,28 @@ typedef struct gp_dbsink_config {
     gp_codec_type codec;
     mode_t permissions; /* 0: the writer's default */
     bool no_sync;       /* see gp_writer_config */
-    bool keep_time;     /* a second block for the same time is an error (imports must not count twice) */
     gp_log *log;
+    /* See gp_writer_config. */
+    void (*before_step)(void *ctx, const char *step);
+    void *before_step_ctx;
 } gp_dbsink_config;
 
 typedef struct gp_dbsink gp_dbsink;
 
 gp_code gp_dbsink_new(gp_dbsink **out, const gp_dbsink_config *cfg, gp_error *err);
 void gp_dbsink_free(gp_dbsink *w);
-/* Writes one block. Fits gp_writeout_fn (sensor/capture/manager.h) with the sink as context; stats may
- * be NULL (no drops). Unless keep_time, a second block for the same time (a restart within an interval) moves
- * to the next free second, so that nothing is lost. */
+/* The functions below fit gp_block_store (sensor/capture/manager.h) with the sink as context. */
+
+/* Writes one block; stats may be NULL (no drops). GP_EEXIST if the day has a block of that time or a later
+ * one. */
 gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *flows, size_t n,
                         const gp_capture_stats *stats, gp_error *err);
+/* The time that a block of *ts can have: *ts itself, or, where its day already has blocks up to *ts or later
+ * (the clock was set back, the sensor was restarted), the second after the last of them. So blocks are in
+ * order within their day, as every reader expects, and stay in the day that the clock says. */
+gp_code gp_dbsink_place(void *dbsink, const char *iface, int64_t *ts, gp_error *err);
+/* Is there a block of exactly this time? */
+gp_code gp_dbsink_holds(void *dbsink, const char *iface, int64_t ts, bool *held, gp_error *err);
 
 /* Makes the database folder if need be, and checks that it is one and that we may write to it. */
 gp_code gp_dbsink_check_db(const char *path, gp_error *err);

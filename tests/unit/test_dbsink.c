@@ -61,7 +61,10 @@ static void intervals_of_several_interfaces(void **state)
     assert_int_equal(put(s, "eth0", noon, 100, 3, &err), GP_OK);
     assert_int_equal(put(s, "eth1", noon, 7, 0, &err), GP_OK);
     assert_int_equal(put(s, "eth0", noon + 300, 50, 4, &err), GP_OK);
-    assert_int_equal(put(s, "eth0", noon + 300, 25, 0, &err), GP_OK); /* moves by a second */
+    int64_t ts = noon + 300;
+    assert_int_equal(gp_dbsink_place(s, "eth0", &ts, &err), GP_OK);
+    assert_int_equal(ts, noon + 301);
+    assert_int_equal(put(s, "eth0", ts, 25, 0, &err), GP_OK);
     gp_dbsink_free(s);
     gp_iface_totals t = {0};
     assert_int_equal(gp_db_iface_totals(db, "eth0", 0, noon + 86400, &t, &err), GP_OK);
@@ -72,9 +75,47 @@ static void intervals_of_several_interfaces(void **state)
     assert_int_equal(t.c.bytes_rcvd, 7);
 }
 
+/* What a clock that was set back does to blocks: they stay in their day, behind those that are there. */
+static void blocks_find_a_place(void **state)
+{
+    const gp_dbsink_config cfg = {.db = *state, .codec = GP_CODEC_LZ4, .no_sync = true};
+    enum { DAY = 86400 };
+    const int64_t midnight = noon + DAY / 2;
+    static const struct {
+        int64_t written, wanted, place;
+    } steps[] = {
+        {0, 0, 0},             /* an empty database */
+        {300, 300, 301},       /* the same time again */
+        {301, -3600, -3600},   /* an hour back, in the day before: free */
+        {-3600, -7200, -3599}, /* further back than its last block */
+        {-3599, 7200, 7200},   /* forth */
+        {-1, -600, 302},       /* a day that is full up to its last second: the next one */
+        {DAY, 600, 600},       /* other days do not matter */
+    };
+    gp_dbsink *s = NULL;
+    gp_error err = GP_ERROR_INIT;
+    bool held = true;
+    assert_int_equal(gp_dbsink_new(&s, &cfg, &err), GP_OK);
+    assert_int_equal(gp_dbsink_holds(s, "eth0", midnight, &held, &err), GP_OK);
+    assert_false(held);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int64_t ts = midnight + steps[i].wanted;
+        if (i > 0)
+            assert_int_equal(put(s, "eth0", midnight + steps[i].written, 1, 0, &err), GP_OK);
+        assert_int_equal(gp_dbsink_place(s, "eth0", &ts, &err), GP_OK);
+        assert_int_equal(ts - midnight, steps[i].place);
+        assert_int_equal(gp_dbsink_holds(s, "eth0", ts, &held, &err), GP_OK);
+        assert_false(held);
+        if (i > 0)
+            assert_int_equal(gp_dbsink_holds(s, "eth0", midnight + steps[i].written, &held, &err), GP_OK);
+        assert_int_equal(held, i > 0);
+    }
+    gp_dbsink_free(s);
+}
+
 static void an_import_never_counts_twice(void **state)
 {
-    const gp_dbsink_config cfg = {.db = *state, .codec = GP_CODEC_LZ4, .no_sync = true, .keep_time = true};
+    const gp_dbsink_config cfg = {.db = *state, .codec = GP_CODEC_LZ4, .no_sync = true};
     gp_dbsink *s = NULL;
     gp_error err = GP_ERROR_INIT;
     assert_int_equal(gp_dbsink_new(&s, &cfg, &err), GP_OK);
@@ -124,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(intervals_of_several_interfaces, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks_find_a_place, setup, teardown),
         cmocka_unit_test_setup_teardown(an_import_never_counts_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(the_database_folder_is_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_of_somebody_else_is_refused, setup, teardown),

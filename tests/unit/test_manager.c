@@ -131,8 +131,8 @@ static void live_packets_are_counted_exactly(void **state)
         gp_capconfig_map_free(&map);
         skip();
     }
-    assert_int_equal(
-        gp_manager_new(&m, &(gp_manager_config){.writeout = record, .writeout_ctx = &book}, NULL), GP_OK);
+    assert_int_equal(gp_manager_new(&m, &(gp_manager_config){.store = {.write = record, .ctx = &book}}, NULL),
+                     GP_OK);
     assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
     assert_int_equal(up.enabled.n, 1);
     assert_true(up.enabled.items[0].success);
@@ -185,8 +185,7 @@ static void need_network(void)
 static gp_capture_manager *new_manager(log_book *book, bool autodetect, const char *exclude)
 {
     gp_capture_manager *m = NULL;
-    const gp_manager_config cfg = {.writeout = record,
-                                   .writeout_ctx = book,
+    const gp_manager_config cfg = {.store = {.write = record, .ctx = book},
                                    .autodetect = autodetect,
                                    .exclude = &exclude,
                                    .n_exclude = exclude ? 1 : 0};
@@ -391,7 +390,7 @@ static void captures_rotate_on_the_grid(void **state)
     gp_config_update up;
     need_network();
     gp_netns_add_pair("va", "vb");
-    const gp_manager_config cfg = {.writeout = record, .writeout_ctx = &book, .interval_s = INTERVAL};
+    const gp_manager_config cfg = {.store = {.write = record, .ctx = &book}, .interval_s = INTERVAL};
     assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
     gp_capconfig_map map = config_for("vb");
     assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
@@ -437,7 +436,7 @@ static void a_slow_disk_costs_no_flow(void **state)
     need_network();
     gp_netns_add_pair("va", "vb");
     const gp_manager_config cfg = {
-        .writeout = record_slowly, .writeout_ctx = &disk, .interval_s = 1, .local_buffer_size = 1};
+        .store = {.write = record_slowly, .ctx = &disk}, .interval_s = 1, .local_buffer_size = 1};
     assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
     gp_capconfig_map map = config_for("vb");
     pthread_mutex_lock(&disk.busy);
@@ -540,8 +539,8 @@ static void what_cannot_be_captured_is_reported(void **state)
     gp_config_update up;
     char why[256];
     gp_capconfig_map map = config_for("nosuchif0");
-    assert_int_equal(
-        gp_manager_new(&m, &(gp_manager_config){.writeout = record, .writeout_ctx = &book}, NULL), GP_OK);
+    assert_int_equal(gp_manager_new(&m, &(gp_manager_config){.store = {.write = record, .ctx = &book}}, NULL),
+                     GP_OK);
     assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
     assert_int_equal(up.enabled.n, 1);
     assert_false(up.enabled.items[0].success);
