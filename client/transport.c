@@ -7,7 +7,7 @@
 
 #include <cjson/cJSON.h>
 
-enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 100, SHOWN_BYTES = 200 };
+enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 100, SHOWN_BYTES = 200, RECEIVE_SIZE = 128 << 10 };
 #define DEFAULT_MAX_RESPONSE ((size_t)1 << 30)
 
 /* Whether a URL leads to this machine: such requests never go through a proxy. */
@@ -70,6 +70,7 @@ static bool set_options(gp_client *c, const gp_client_config *cfg)
               curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, to_ms(cfg->timeout_ns)) == CURLE_OK &&
               curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
               curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
+              curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE) == CURLE_OK &&
               curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK &&
               curl_easy_setopt(h, CURLOPT_USERAGENT, cfg->user_agent ? cfg->user_agent : agent) == CURLE_OK;
     ok = ok && set_access(h, &cfg->access);

@@ -44,6 +44,10 @@ struct gp_topk {
     const gp_stmt *stmt;
     uint64_t first_limit;
     size_t max_bytes, other_bytes; /* memory beside the table of rows */
+    bool keep_few;                 /* no two hosts share a row (yet): only `few` is kept */
+    gp_result few;                 /* the first rows so far, at most twice as many as are wanted */
+    bool few_full;                 /* `few` was cut: */
+    uint64_t edge;                 /* rows behind this value are not among the first */
     gp_merge *merge;
     uint32_t *refs; /* for each row: on how many hosts it is */
     size_t cap_refs;
@@ -71,7 +75,9 @@ gp_code gp_topk_new(gp_topk **out, const gp_stmt *stmt, size_t n_hosts, size_t m
     t->shared = stmt->sum_hosts;
     /* Bins are made of whole lists, as is whatever a narrowed question leaves out. */
     t->first_limit = binned || gp_narrow_any(&stmt->narrow) ? all_rows : stmt->num_results;
+    t->keep_few = !t->shared && t->first_limit == stmt->num_results;
     gp_result_init(&t->claims);
+    gp_result_init(&t->few);
     for (size_t i = 0; i < n_hosts; i++)
         gp_result_init(&t->hosts[i].summary);
     gp_code rc = gp_merge_new(&t->merge, err);
@@ -102,6 +108,7 @@ void gp_topk_free(gp_topk *t)
         gp_result_free(&t->hosts[i].summary);
     }
     gp_result_free(&t->claims);
+    gp_result_free(&t->few);
     free(t->owners);
     gp_merge_free(t->merge);
     free(t->refs);
@@ -122,7 +129,7 @@ const gp_result *gp_topk_summary(const gp_topk *t, size_t i)
 
 size_t gp_topk_rows(const gp_topk *t)
 {
-    return gp_merge_rows(t->merge);
+    return t->keep_few ? (size_t)t->stats.rows_received : gp_merge_rows(t->merge);
 }
 
 static uint64_t value_at(const gp_topk *t, size_t at)
@@ -160,7 +167,8 @@ void gp_topk_lose(gp_topk *t, size_t i)
 
 static gp_code check_memory(const gp_topk *t, gp_error *err)
 {
-    size_t used = gp_merge_bytes(t->merge) + t->cap_refs * sizeof *t->refs + t->other_bytes;
+    size_t used = gp_merge_bytes(t->merge) + t->cap_refs * sizeof *t->refs + t->other_bytes +
+                  t->few.cap_rows * sizeof *t->few.rows;
     if (!t->max_bytes || used <= t->max_bytes)
         return GP_OK;
     return gp_fail(err, GP_ELIMIT,
@@ -348,11 +356,84 @@ static gp_code add_rows(gp_topk *t, host *h, const gp_result *r, bool keep, gp_e
     return rc == GP_OK ? check_memory(t, err) : rc;
 }
 
+/* ---- rows that no two hosts share ---- */
+
+static bool is_behind(const gp_topk *t, const gp_row *row)
+{
+    const gp_stmt *s = t->stmt;
+    if (!t->few_full)
+        return false;
+    uint64_t v = gp_row_value(row, s->sort_by, s->direction);
+    return s->sort_ascending ? v > t->edge : v < t->edge;
+}
+
+/* Room for one more: the first half is selected once the room is twice what is wanted. */
+static gp_code make_room(gp_topk *t, gp_error *err)
+{
+    enum { MIN_ROOM = 1024 };
+    const gp_stmt *s = t->stmt;
+    gp_result *few = &t->few;
+    if (few->n_rows >= MIN_ROOM && few->n_rows / 2 >= s->num_results) {
+        gp_result_sort(few, s->sort_by, s->direction, s->sort_ascending, s->num_results);
+        t->few_full = s->sort_by != GP_SORT_TIME;
+        t->edge = gp_row_value(&few->rows[few->n_rows - 1], s->sort_by, s->direction);
+    }
+    if (few->n_rows < few->cap_rows)
+        return GP_OK;
+    gp_code rc = gp_result_reserve_rows(few, few->cap_rows ? few->cap_rows * 2 : MIN_ROOM, err);
+    return rc == GP_OK ? check_memory(t, err) : rc;
+}
+
+static gp_code add_to_few(gp_topk *t, const gp_result *r, gp_error *err)
+{
+    gp_label_cache cache = {0};
+    t->stats.rows_received += r->n_rows;
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (is_behind(t, &r->rows[i]))
+            continue;
+        gp_code rc = make_room(t, err);
+        if (rc != GP_OK)
+            return rc;
+        gp_row *row = &t->few.rows[t->few.n_rows];
+        *row = r->rows[i];
+        rc = gp_result_adopt_labels(&t->few, &cache, row, err);
+        if (rc != GP_OK)
+            return rc;
+        t->few.n_rows++;
+    }
+    return GP_OK;
+}
+
+/* Hosts do share rows, after all: all must be asked again. */
+static void ask_all_again(gp_topk *t)
+{
+    gp_result_free(&t->few);
+    t->keep_few = t->few_full = false;
+    for (size_t i = 0; i < t->n_hosts; i++)
+        if (t->hosts[i].state != HOST_LOST)
+            take_back(t, &t->hosts[i]);
+}
+
+static gp_code add_few(gp_topk *t, size_t i, gp_result *r, gp_error *err)
+{
+    host *h = &t->hosts[i];
+    gp_code rc = add_to_few(t, r, err);
+    if (rc != GP_OK)
+        return rc;
+    h->state = HOST_WHOLE; /* what it has beside these is not among the first */
+    keep_summary(t, h, r);
+    return GP_OK;
+}
+
 static gp_code add_first(gp_topk *t, size_t i, gp_result *r, gp_error *err)
 {
     host *h = &t->hosts[i];
     bool whole = r->n_rows >= r->hits_total || h->ask.num_results >= all_rows;
     gp_code rc = claim(t, i, r, err);
+    if (rc == GP_OK && t->keep_few && t->shared)
+        ask_all_again(t);
+    if (rc == GP_OK && t->keep_few)
+        return add_few(t, i, r, err);
     if (rc == GP_OK)
         rc = add_rows(t, h, r, !whole, err);
     if (rc != GP_OK)
@@ -781,7 +862,7 @@ static gp_code count_by_digest(const gp_topk *t, uint64_t *hits, gp_error *err)
 /* Rows of the fleet: each once. */
 static gp_code count_hits(const gp_topk *t, uint64_t *hits, gp_error *err)
 {
-    bool cut = false;
+    bool cut = t->keep_few;
     bool digests = true;
     uint64_t sum = 0;
     for (size_t i = 0; i < t->n_hosts; i++) {
@@ -801,6 +882,21 @@ static gp_code count_hits(const gp_topk *t, uint64_t *hits, gp_error *err)
     return GP_OK;
 }
 
+static gp_code copy_few(const gp_topk *t, uint64_t limit, gp_result *out, gp_error *err)
+{
+    const gp_stmt *s = t->stmt;
+    gp_label_cache cache = {0};
+    gp_code rc = gp_result_reserve_rows(out, t->few.n_rows, err);
+    if (rc != GP_OK || t->few.n_rows == 0)
+        return rc;
+    memcpy(out->rows, t->few.rows, t->few.n_rows * sizeof *out->rows);
+    out->n_rows = t->few.n_rows;
+    gp_result_sort(out, s->sort_by, s->direction, s->sort_ascending, limit);
+    for (size_t i = 0; i < out->n_rows && rc == GP_OK; i++)
+        rc = gp_result_adopt_labels(out, &cache, &out->rows[i], err);
+    return rc;
+}
+
 gp_code gp_topk_result(const gp_topk *t, uint64_t limit, gp_result *out, gp_error *err)
 {
     const gp_stmt *s = t->stmt;
@@ -812,7 +908,7 @@ gp_code gp_topk_result(const gp_topk *t, uint64_t limit, gp_result *out, gp_erro
                                   .ctx = t};
     gp_code rc = add_summaries(t, out, err);
     if (rc == GP_OK)
-        rc = gp_merge_first(t->merge, &order, out, err);
+        rc = t->keep_few ? copy_few(t, limit, out, err) : gp_merge_first(t->merge, &order, out, err);
     if (rc == GP_OK)
         rc = count_hits(t, &out->hits_total, err);
     if (rc != GP_OK)

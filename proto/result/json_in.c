@@ -1,6 +1,7 @@
 /* Results from JSON, as sensors and aggregators send them. Unknown fields are skipped. */
 #include "proto/base/jsonread.h"
 #include "proto/query/timeparse.h"
+#include "proto/result/json_row.h"
 #include "proto/result/result.h"
 
 #include "proto/result/strpool.h"
@@ -15,6 +16,7 @@ typedef struct reader {
     gp_error *err;
     char last_ts[GP_TIME_STRLEN]; /* rows repeat timestamps: parse each once */
     int64_t last_sec;
+    gp_row_reader rows;
 } reader;
 
 static const char *intern(reader *rd, const char *s, size_t len)
@@ -388,7 +390,12 @@ static void read_rows(reader *rd)
             gp_json_reject(&rd->j, "too many rows");
             return;
         }
-        read_row(rd, &rd->r->rows[rd->r->n_rows]);
+        gp_row *row = &rd->r->rows[rd->r->n_rows];
+        const char *behind = gp_row_read(&rd->rows, rd->j.at, rd->j.end, row);
+        if (behind)
+            rd->j.at = behind;
+        else
+            read_row(rd, row);
         rd->r->n_rows += !rd->j.what;
     }
 }
@@ -456,7 +463,7 @@ static void read_result(reader *rd)
 
 gp_code gp_result_from_json(const char *text, size_t len, uint64_t max_rows, gp_result *out, gp_error *err)
 {
-    reader rd = {.r = out, .max_rows = max_rows, .err = err};
+    reader rd = {.r = out, .max_rows = max_rows, .err = err, .rows.result = out};
     gp_result_init(out);
     gp_json_init(&rd.j, text, len);
     read_result(&rd);

@@ -12,11 +12,6 @@ typedef struct slot {
     uint32_t tag;
 } slot;
 
-/* Remembers the last label of each kind: rows of one host repeat them, and interning costs a hash. */
-typedef struct label_cache {
-    const char *from, *to;
-} label_cache;
-
 /* Rows lie densely in `sum.rows`, in the order in which they came. */
 struct gp_merge {
     gp_result sum;
@@ -100,15 +95,6 @@ static gp_code grow(gp_merge *m, gp_error *err)
     return GP_OK;
 }
 
-static const char *translate(gp_merge *m, label_cache *c, const char *label)
-{
-    if (label != c->from || !c->to) {
-        c->from = label;
-        c->to = gp_result_intern(&m->sum, label);
-    }
-    return label ? c->to : NULL;
-}
-
 static gp_code append(gp_merge *m, const gp_row *row, gp_error *err)
 {
     gp_result *sum = &m->sum;
@@ -152,16 +138,13 @@ static gp_code add_row(gp_merge *m, const gp_row *row, uint32_t *at, gp_error *e
 gp_code gp_merge_add_rows(gp_merge *m, const gp_result *from, gp_merge_row_fn on_row, void *ctx,
                           gp_error *err)
 {
-    label_cache iface = {0};
-    label_cache host = {0};
-    label_cache hostid = {0};
+    gp_label_cache cache = {0};
     for (size_t i = 0; i < from->n_rows; i++) {
         gp_row row = from->rows[i];
         uint32_t at;
-        row.iface = translate(m, &iface, row.iface);
-        row.host = translate(m, &host, row.host);
-        row.hostid = translate(m, &hostid, row.hostid);
-        gp_code code = add_row(m, &row, &at, err);
+        gp_code code = gp_result_adopt_labels(&m->sum, &cache, &row, err);
+        if (code == GP_OK)
+            code = add_row(m, &row, &at, err);
         if (code == GP_OK && on_row)
             code = on_row(ctx, at, &row, err);
         if (code != GP_OK)
@@ -267,30 +250,13 @@ static gp_code copy_summary(const gp_result *sum, gp_result *out, gp_error *err)
     return code;
 }
 
-static const char *copy_label(gp_result *out, label_cache *c, const char *label)
-{
-    if (label != c->from || !c->to) {
-        c->from = label;
-        c->to = gp_result_intern(out, label);
-    }
-    return label ? c->to : NULL;
-}
-
 static gp_code copy_labels(gp_result *out, gp_error *err)
 {
-    label_cache iface = {0};
-    label_cache host = {0};
-    label_cache hostid = {0};
-    for (size_t i = 0; i < out->n_rows; i++) {
-        gp_row *r = &out->rows[i];
-        const char *old[] = {r->iface, r->host, r->hostid};
-        r->iface = copy_label(out, &iface, r->iface);
-        r->host = copy_label(out, &host, r->host);
-        r->hostid = copy_label(out, &hostid, r->hostid);
-        if ((old[0] && !r->iface) || (old[1] && !r->host) || (old[2] && !r->hostid))
-            return gp_fail(err, GP_ENOMEM, "out of memory for the labels of a result");
-    }
-    return GP_OK;
+    gp_label_cache cache = {0};
+    gp_code code = GP_OK;
+    for (size_t i = 0; i < out->n_rows && code == GP_OK; i++)
+        code = gp_result_adopt_labels(out, &cache, &out->rows[i], err);
+    return code;
 }
 
 gp_code gp_merge_result(const gp_merge *m, gp_result *out, gp_error *err)

@@ -55,6 +55,25 @@ const char *gp_result_intern(gp_result *r, const char *s)
     return r->pool ? gp_strpool_add(r->pool, s, strlen(s)) : NULL;
 }
 
+static bool adopt(gp_result *r, gp_label_pair *last, const char **label)
+{
+    if (*label != last->from || !last->to) {
+        last->from = *label;
+        last->to = gp_result_intern(r, *label);
+    }
+    bool complete = !*label || last->to;
+    *label = *label ? last->to : NULL;
+    return complete;
+}
+
+gp_code gp_result_adopt_labels(gp_result *r, gp_label_cache *cache, gp_row *row, gp_error *err)
+{
+    bool complete = adopt(r, &cache->iface, &row->iface);
+    complete &= adopt(r, &cache->host, &row->host);
+    complete &= adopt(r, &cache->hostid, &row->hostid);
+    return complete ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory for the labels of rows");
+}
+
 gp_code gp_result_reserve_rows(gp_result *r, size_t n, gp_error *err)
 {
     if (n <= r->cap_rows)

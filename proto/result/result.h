@@ -111,6 +111,16 @@ bool gp_status_parse(const char *name, gp_status_code *out);
 
 /* A copy of s that lives as long as the result; NULL for NULL or when out of memory. */
 const char *gp_result_intern(gp_result *r, const char *s);
+/* Remembers the last label of each kind: neighbouring rows repeat them, and interning costs a hash. */
+typedef struct gp_label_pair {
+    const char *from, *to;
+} gp_label_pair;
+typedef struct gp_label_cache {
+    gp_label_pair iface, host, hostid;
+} gp_label_cache;
+/* Replaces the labels of a row of another result by copies that live as long as r. One cache for each pair of
+ * results, zeroed at first. */
+gp_code gp_result_adopt_labels(gp_result *r, gp_label_cache *cache, gp_row *row, gp_error *err);
 gp_code gp_result_reserve_rows(gp_result *r, size_t n, gp_error *err); /* room for n rows in total */
 gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
                            gp_error *err);                                  /* adds or replaces */
