@@ -7,13 +7,19 @@ function(gp_library name)
   target_link_libraries(${name} PUBLIC ${ARG_LIBS})
 endfunction()
 
-# gp_program(name SOURCES ... [LIBS ...]): an installed program.
+# gp_program(name COMPONENT package SOURCES ... [LIBS ...]): an installed program.
 function(gp_program name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "COMPONENT" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS})
-  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${ARG_COMPONENT})
+endfunction()
+
+# gp_alias(name alias component): another name for an installed program.
+function(gp_alias name alias component)
+  file(CREATE_LINK ${name} ${CMAKE_CURRENT_BINARY_DIR}/${alias} SYMBOLIC)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${alias} DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${component})
 endfunction()
 
 # gp_unit_test(name SOURCES ... [LIBS ...]): a cmocka program run by ctest under label "unit".
