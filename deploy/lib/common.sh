@@ -23,6 +23,9 @@ RUN_PACKAGES=(iproute2)
 # shellcheck disable=SC2034
 TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 python3-venv curl mandoc)
 
+# shellcheck disable=SC2034
+DEPLOY_PACKAGES=(mmdebstrap systemd systemd-container dpkg-dev fakeroot file gzip lintian)
+
 # install_missing PACKAGE...: asks apt only if something is missing.
 install_missing() {
     local missing=() p
