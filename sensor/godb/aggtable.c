@@ -221,9 +221,8 @@ static inline __attribute__((always_inline)) gp_code add_one(const adder *a, con
 
 /* Inlined once for each key width, so that key loops unroll. */
 static inline __attribute__((always_inline)) gp_code add_batch(const adder *a, const uint64_t *keys,
-                                                               const uint32_t *rows, size_t n, size_t first,
-                                                               const gp_counter_columns *c, unsigned words,
-                                                               gp_error *err)
+                                                               const gp_counters *counters, size_t n,
+                                                               unsigned words, gp_error *err)
 {
     const size_t stride = words + COUNTER_WORDS;
     uint64_t hashes[GP_AGG_BATCH];
@@ -234,16 +233,15 @@ static inline __attribute__((always_inline)) gp_code add_batch(const adder *a, c
         __builtin_prefetch(e + stride - 1, 1); /* may lie on the next cache line */
     }
     for (size_t i = 0; i < n; i++) {
-        const gp_counters add = gp_counters_at(c, first + rows[i]);
-        gp_code code = add_one(a, keys + i * words, hashes[i], words, &add, err);
+        gp_code code = add_one(a, keys + i * words, hashes[i], words, &counters[i], err);
         if (code != GP_OK)
             return code;
     }
     return GP_OK;
 }
 
-gp_code gp_agg_add_batch(gp_agg *t, gp_segpool *pool, const uint64_t *keys, const uint32_t *rows, size_t n,
-                         size_t first, const gp_counter_columns *c, gp_error *err)
+gp_code gp_agg_add_batch(gp_agg *t, gp_segpool *pool, const uint64_t *keys, const gp_counters *counters,
+                         size_t n, gp_error *err)
 {
     const adder a = {t, pool, false};
     gp_code code = t->dir ? GP_OK : first_segment(t, pool, err);
@@ -251,13 +249,13 @@ gp_code gp_agg_add_batch(gp_agg *t, gp_segpool *pool, const uint64_t *keys, cons
         return code;
     switch (t->words) {
     case 1:
-        return add_batch(&a, keys, rows, n, first, c, 1, err);
+        return add_batch(&a, keys, counters, n, 1, err);
     case 2:
-        return add_batch(&a, keys, rows, n, first, c, 2, err);
+        return add_batch(&a, keys, counters, n, 2, err);
     case 3:
-        return add_batch(&a, keys, rows, n, first, c, 3, err);
+        return add_batch(&a, keys, counters, n, 3, err);
     default:
-        return add_batch(&a, keys, rows, n, first, c, GP_KEY_MAX_WORDS, err);
+        return add_batch(&a, keys, counters, n, GP_KEY_MAX_WORDS, err);
     }
 }
 

@@ -18,7 +18,7 @@
 #ifndef GP_GODB_AGGTABLE_H
 #define GP_GODB_AGGTABLE_H
 
-#include "sensor/godb/bitpack.h"
+#include "sensor/godb/counters.h"
 #include "sensor/godb/flowkey.h"
 #include "sensor/godb/segpool.h"
 
@@ -32,28 +32,16 @@ typedef struct gp_agg {
     uint64_t seed[2];
 } gp_agg;
 
-/* The counter columns of a block as they are stored; rows count from the first one of the block. */
-typedef struct gp_counter_columns {
-    gp_packed_column bytes_rcvd, bytes_sent, pkts_rcvd, pkts_sent;
-} gp_counter_columns;
-
-static inline gp_counters gp_counters_at(const gp_counter_columns *c, size_t row)
-{
-    return (gp_counters){gp_packed_at(&c->bytes_rcvd, row), gp_packed_at(&c->bytes_sent, row),
-                         gp_packed_at(&c->pkts_rcvd, row), gp_packed_at(&c->pkts_sent, row)};
-}
-
-enum { GP_AGG_BATCH = 128 };
+enum { GP_AGG_BATCH = 128 }; /* keys; their entries fit the first level cache */
 
 void gp_agg_init(gp_agg *t, unsigned words, const uint64_t seed[2]);
 /* Frees the directory; the segments belong to the pools. */
 void gp_agg_free(gp_agg *t);
 size_t gp_agg_count(const gp_agg *t);
 
-/* Adds the counters of rows[0..n) under keys[0..n); n <= GP_AGG_BATCH. Keys are counted from 0, rows of the
- * counter columns from `first`. GP_ENOMEM when the budget is spent. */
-gp_code gp_agg_add_batch(gp_agg *t, gp_segpool *pool, const uint64_t *keys, const uint32_t *rows, size_t n,
-                         size_t first, const gp_counter_columns *c, gp_error *err);
+/* Adds counters[i] under the i-th key; n <= GP_AGG_BATCH. GP_ENOMEM when the budget is spent. */
+gp_code gp_agg_add_batch(gp_agg *t, gp_segpool *pool, const uint64_t *keys, const gp_counters *counters,
+                         size_t n, gp_error *err);
 gp_code gp_agg_add(gp_agg *t, gp_segpool *pool, const uint64_t *key, const gp_counters *c, gp_error *err);
 
 /* Makes the directory of a table that others will be absorbed into large enough for `entries` and at least

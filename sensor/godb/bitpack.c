@@ -93,38 +93,6 @@ gp_packed_column gp_packed(const uint8_t *data)
     return (gp_packed_column){data + 1, UINT64_MAX >> (64 - 8 * width), width};
 }
 
-static uint64_t sum_bytes(const uint8_t *p, size_t n)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += p[i];
-    return sum;
-}
-
-static uint64_t sum_words(const uint8_t *p, size_t n)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t v;
-        memcpy(&v, p + 2 * i, sizeof v);
-        sum += v;
-    }
-    return sum;
-}
-
-uint64_t gp_packed_sum(const gp_packed_column *c, size_t first, size_t n)
-{
-    const uint8_t *p = c->values + first * c->width;
-    uint64_t sum = 0;
-    if (c->width == 1)
-        return sum_bytes(p, n);
-    if (c->width == 2)
-        return sum_words(p, n);
-    for (size_t i = 0; i < n; i++)
-        sum += gp_packed_at(c, first + i);
-    return sum;
-}
-
 static const char digits[62] = {
     '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k',
     'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 'A', 'B', 'C', 'D', 'E', 'F',

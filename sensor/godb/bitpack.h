@@ -26,7 +26,7 @@ typedef struct gp_packed_column {
     uint64_t mask;
     unsigned width;
 } gp_packed_column;
-enum { GP_PACKED_SLACK = 8 };
+enum { GP_PACKED_SLACK = 16 };
 gp_packed_column gp_packed(const uint8_t *data);
 
 static inline uint64_t gp_packed_at(const gp_packed_column *c, size_t i)
@@ -35,9 +35,6 @@ static inline uint64_t gp_packed_at(const gp_packed_column *c, size_t i)
     memcpy(&word, c->values + i * c->width, sizeof word);
     return word & c->mask;
 }
-
-/* Sum of the values first..first+n. */
-uint64_t gp_packed_sum(const gp_packed_column *c, size_t first, size_t n);
 
 #define GP_BITPACK_TEXT_MAX 12
 size_t gp_bitpack_text(uint64_t v, char *dst);                       /* no NUL; returns the length */

@@ -19,6 +19,9 @@ typedef struct gp_dense {
 
 /* Whether keys of this shape have a place: no address, no time, but a port or a protocol. */
 bool gp_dense_suits(const gp_keyspec *spec);
+/* The places of rows[0..n), indexes into the column vectors. */
+void gp_dense_places(const gp_keyspec *spec, const gp_key_columns *c, const uint32_t *rows, size_t n,
+                     uint32_t *places);
 /* The place of a key, and its key. A key of this shape is port and protocol side by side (see flowkey.h);
  * neighbouring ports of one protocol are neighbours here. */
 static inline uint32_t gp_dense_place(uint64_t key)
@@ -30,29 +33,9 @@ static inline uint64_t gp_dense_key(uint32_t place)
     return (uint64_t)(place & 0xffff) << 16 | (place >> 8 & 0xff00) | 1;
 }
 
-static inline void gp_dense_prefetch(const gp_dense *d, uint32_t place)
-{
-    const gp_counters *chunk = d->chunks[place / GP_DENSE_CHUNK];
-    if (chunk)
-        __builtin_prefetch(&chunk[place % GP_DENSE_CHUNK], 1);
-}
-
-/* The counters of a place, its chunk made if need be. */
-gp_code gp_dense_make(gp_dense *d, gp_segpool *pool, uint32_t place, gp_counters **out, gp_error *err);
-static inline gp_code gp_dense_add(gp_dense *d, gp_segpool *pool, uint32_t place, const gp_counters *c,
-                                   gp_error *err)
-{
-    gp_counters *chunk = d->chunks[place / GP_DENSE_CHUNK];
-    gp_counters *sum = NULL;
-    gp_code code = GP_OK;
-    if (chunk)
-        sum = &chunk[place % GP_DENSE_CHUNK];
-    else
-        code = gp_dense_make(d, pool, place, &sum, err);
-    if (code == GP_OK)
-        gp_counters_add(sum, c);
-    return code;
-}
+/* Where the counters of n places are; they are made if need be and prefetched. */
+gp_code gp_dense_find(gp_dense *d, gp_segpool *pool, const uint32_t *places, size_t n, gp_counters **out,
+                      gp_error *err);
 gp_code gp_dense_merge(gp_dense *d, gp_segpool *pool, const gp_dense *from, gp_error *err);
 /* NULL if nothing was added there. */
 const gp_counters *gp_dense_at(const gp_dense *d, uint32_t place);

@@ -1,7 +1,5 @@
 #include "sensor/godb/scan.h"
 
-#include "sensor/godb/bitpack.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +16,8 @@ struct gp_scan {
     uint32_t *selected;          /* rows that match, IPv4 part first, each part counted from 0 */
     uint32_t *all;               /* 0, 1, 2, ...: the selection without a condition */
     size_t cap;                  /* rows that the vectors above hold */
-    uint64_t keys[GP_AGG_BATCH * GP_KEY_MAX_WORDS];
+    uint64_t keys[GP_AGG_BATCH * GP_KEY_MAX_WORDS]; /* of the batch at hand, and its counters */
+    gp_counters sums[GP_AGG_BATCH];
     gp_query_stats stats;
 };
 
@@ -159,33 +158,39 @@ static gp_code select_rows(gp_scan *s, family *f, uint32_t *room, gp_error *err)
     return gp_select(s->selector, &cols, f->n, room, &f->n_rows, err);
 }
 
-/* Into the place of the key; flows without any traffic, which leave no trace there, into the table. */
-static inline gp_code add_dense(gp_segpool *pool, uint64_t key, const gp_counters *c, gp_flow_tables *t,
-                                gp_error *err)
-{
-    if ((c->bytes_rcvd | c->bytes_sent | c->pkts_rcvd | c->pkts_sent) == 0)
-        return gp_agg_add(&t->v4, pool, &key, c, err);
-    return gp_dense_add(t->dense, pool, gp_dense_place(key), c, err);
-}
-
 static gp_code make_dense(gp_flow_tables *t, gp_error *err)
 {
     t->dense = calloc(1, sizeof *t->dense);
     return t->dense ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory for a query");
 }
 
-static gp_code add_dense_batch(gp_scan *s, const uint32_t *rows, size_t n, size_t first, gp_flow_tables *t,
-                               gp_error *err)
+/* Flows without any traffic leave no trace in their places: they go into the table. */
+static gp_code add_idle(gp_segpool *pool, const uint32_t *places, const gp_counters *counters, size_t n,
+                        gp_flow_tables *t, gp_error *err)
 {
-    const gp_counter_columns cols = s->counters; /* a copy that no store below can change */
-    gp_code code = t->dense ? GP_OK : make_dense(t, err);
-    for (size_t i = 0; i < n && code == GP_OK; i++)
-        gp_dense_prefetch(t->dense, gp_dense_place(s->keys[i]));
+    gp_code code = GP_OK;
     for (size_t i = 0; i < n && code == GP_OK; i++) {
-        const gp_counters c = gp_counters_at(&cols, first + rows[i]);
-        code = add_dense(s->pool, s->keys[i], &c, t, err);
+        const gp_counters *c = &counters[i];
+        const uint64_t key = gp_dense_key(places[i]);
+        if ((c->bytes_rcvd | c->bytes_sent | c->pkts_rcvd | c->pkts_sent) == 0)
+            code = gp_agg_add(&t->v4, pool, &key, c, err);
     }
     return code;
+}
+
+static gp_code add_dense_batch(gp_scan *s, const gp_key_columns *cols, const family *f, const uint32_t *rows,
+                               size_t n, gp_flow_tables *t, gp_error *err)
+{
+    uint32_t places[GP_AGG_BATCH];
+    gp_counters *to[GP_AGG_BATCH];
+    gp_code code = t->dense ? GP_OK : make_dense(t, err);
+    gp_dense_places(&s->plan->key_v4, cols, rows, n, places);
+    if (code == GP_OK)
+        code = gp_dense_find(t->dense, s->pool, places, n, to, err);
+    if (code != GP_OK || !gp_counters_scatter(&s->counters, f->first, rows, n, to))
+        return code;
+    gp_counters_load(&s->counters, f->first, rows, n, s->sums);
+    return add_idle(s->pool, places, s->sums, n, t, err);
 }
 
 /* The keys of a batch of rows and where they go. */
@@ -193,11 +198,14 @@ static gp_code aggregate_batch(gp_scan *s, const gp_key_columns *cols, const fam
                                gp_flow_tables *t, gp_error *err)
 {
     bool to_v6 = f->v6 && s->plan->split_families;
+    const gp_keyspec *spec = to_v6 ? &s->plan->key_v6 : &s->plan->key_v4;
     const uint32_t *rows = f->rows + at;
-    gp_keys_pack(to_v6 ? &s->plan->key_v6 : &s->plan->key_v4, cols, rows, n, s->keys);
     if (s->plan->dense)
-        return add_dense_batch(s, rows, n, f->first, t, err);
-    return gp_agg_add_batch(to_v6 ? &t->v6 : &t->v4, s->pool, s->keys, rows, n, f->first, &s->counters, err);
+        return add_dense_batch(s, cols, f, rows, n, t, err);
+    gp_counters_load(&s->counters, f->first, rows, n, s->sums);
+    gp_keys_pack(spec, cols, rows, n, s->keys);
+    n = gp_counters_combine(s->keys, spec->words, s->sums, n);
+    return gp_agg_add_batch(to_v6 ? &t->v6 : &t->v4, s->pool, s->keys, s->sums, n, err);
 }
 
 static gp_code aggregate(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
@@ -217,17 +225,16 @@ static gp_code aggregate(gp_scan *s, const family *f, uint32_t ts, gp_flow_table
     return code;
 }
 
-static gp_counters sum_rows(const gp_scan *s, const family *f)
+static gp_counters sum_rows(gp_scan *s, const family *f)
 {
-    const gp_counter_columns *c = &s->counters;
     gp_counters sum = {0};
     if (f->rows == s->all)
-        return (gp_counters){
-            gp_packed_sum(&c->bytes_rcvd, f->first, f->n), gp_packed_sum(&c->bytes_sent, f->first, f->n),
-            gp_packed_sum(&c->pkts_rcvd, f->first, f->n), gp_packed_sum(&c->pkts_sent, f->first, f->n)};
-    for (size_t i = 0; i < f->n_rows; i++) {
-        const gp_counters add = gp_counters_at(c, f->first + f->rows[i]);
-        gp_counters_add(&sum, &add);
+        return gp_counters_sum(&s->counters, f->first, f->n);
+    for (size_t at = 0; at < f->n_rows; at += GP_AGG_BATCH) {
+        size_t n = f->n_rows - at < GP_AGG_BATCH ? f->n_rows - at : GP_AGG_BATCH;
+        gp_counters_load(&s->counters, f->first, f->rows + at, n, s->sums);
+        for (size_t i = 0; i < n; i++)
+            gp_counters_add(&sum, &s->sums[i]);
     }
     return sum;
 }
@@ -243,19 +250,10 @@ static gp_code aggregate_total(gp_scan *s, const family *f, uint32_t ts, gp_flow
     return gp_agg_add(&t->v4, s->pool, s->keys, &sum, err);
 }
 
-static gp_packed_column counter_column(const gp_scan *s, gp_column col)
-{
-    return gp_packed((const uint8_t *)s->raw[col].data);
-}
-
 static void use_counters(gp_scan *s)
 {
-    s->counters = (gp_counter_columns){
-        counter_column(s, GP_COL_BYTES_RCVD),
-        counter_column(s, GP_COL_BYTES_SENT),
-        counter_column(s, GP_COL_PKTS_RCVD),
-        counter_column(s, GP_COL_PKTS_SENT),
-    };
+    for (unsigned i = 0; i < GP_COL_COUNT - GP_COL_ATTR_COUNT; i++)
+        s->counters.col[i] = gp_packed((const uint8_t *)s->raw[GP_COL_ATTR_COUNT + i].data);
 }
 
 /* GP_ENOMEM is the only code that ends the query; what is wrong with a block stays with the block. */
@@ -318,6 +316,13 @@ gp_code gp_scan_flow(const gp_scan_plan *plan, gp_segpool *pool, const gp_flow *
     gp_key_pack_flow(to_v6 ? &plan->key_v6 : &plan->key_v4, flow, ts, key);
     if (!plan->dense)
         return gp_agg_add(to_v6 ? &t->v6 : &t->v4, pool, key, &flow->c, err);
+    const uint32_t place = gp_dense_place(key[0]);
+    gp_counters *to = NULL;
     gp_code code = t->dense ? GP_OK : make_dense(t, err);
-    return code == GP_OK ? add_dense(pool, key[0], &flow->c, t, err) : code;
+    if (code == GP_OK)
+        code = gp_dense_find(t->dense, pool, &place, 1, &to, err);
+    if (code != GP_OK)
+        return code;
+    gp_counters_add(to, &flow->c);
+    return add_idle(pool, &place, &flow->c, 1, t, err);
 }

@@ -1,5 +1,5 @@
 #include "proto/query/args.h"
-#include "sensor/godb/bitpack.h"
+#include "sensor/godb/counters.h"
 #include "sensor/godb/engine.h"
 #include "sensor/godb/reader.h"
 

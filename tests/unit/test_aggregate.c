@@ -87,25 +87,17 @@ static void fill(gp_agg *t, gp_segpool *pool, gp_counters *sums, uint64_t seed)
 {
     uint64_t rng = seed;
     uint64_t batch[GP_AGG_BATCH * GP_KEY_MAX_WORDS];
-    uint8_t counter[1 + 2 * (GP_AGG_BATCH + 3) + GP_PACKED_SLACK] = {
-        2}; /* a packed column of two bytes a value */
-    uint32_t rows[GP_AGG_BATCH];
-    const size_t first = 3;
+    gp_counters counters[GP_AGG_BATCH];
     for (size_t done = 0; done < N_ADDS;) {
         size_t n = next_random(&rng) % GP_AGG_BATCH + 1;
         for (size_t i = 0; i < n; i++) {
             size_t k = next_random(&rng) % N_KEYS;
             uint64_t v = next_random(&rng) % 1000;
             make_key(batch + i * t->words, t->words, k);
-            rows[i] = (uint32_t)i;
-            counter[1 + 2 * (first + i)] = (uint8_t)v;
-            counter[2 + 2 * (first + i)] = (uint8_t)(v >> 8);
-            const gp_counters add = {v, v, v, v};
-            gp_counters_add(&sums[k], &add);
+            counters[i] = (gp_counters){v, v + 1, v + 2, v + 3};
+            gp_counters_add(&sums[k], &counters[i]);
         }
-        const gp_packed_column p = gp_packed(counter);
-        const gp_counter_columns c = {p, p, p, p};
-        assert_int_equal(gp_agg_add_batch(t, pool, batch, rows, n, first, &c, NULL), GP_OK);
+        assert_int_equal(gp_agg_add_batch(t, pool, batch, counters, n, NULL), GP_OK);
         done += n;
     }
 }
@@ -244,8 +236,13 @@ static void dense_tables_have_a_place_for_all(void **state)
     for (unsigned i = 0; i < N; i++) {
         const gp_counters c = {0, 0, 0, i + 1};
         assert_int_equal(gp_dense_key(gp_dense_place(keys[i])), keys[i]);
-        assert_int_equal(gp_dense_add(a, pool, gp_dense_place(keys[i]), &c, NULL), GP_OK);
-        assert_int_equal(gp_dense_add(b, pool, gp_dense_place(keys[N - 1 - i]), &c, NULL), GP_OK);
+        const uint32_t place = gp_dense_place(keys[i]);
+        const uint32_t other = gp_dense_place(keys[N - 1 - i]);
+        gp_counters *to = NULL;
+        assert_int_equal(gp_dense_find(a, pool, &place, 1, &to, NULL), GP_OK);
+        gp_counters_add(to, &c);
+        assert_int_equal(gp_dense_find(b, pool, &other, 1, &to, NULL), GP_OK);
+        gp_counters_add(to, &c);
     }
     assert_int_equal(gp_dense_merge(a, pool, b, NULL), GP_OK);
     unsigned seen = 0;
