@@ -4,7 +4,8 @@
 #include <string.h>
 
 enum {
-    COUNTER_WORDS = 4,
+    COUNTER_WORDS = 2,    /* of an entry: four counters of 32 bits, or the address of a wide one */
+    WIDE = 2,             /* in the low byte of the last key word, which is 1 otherwise */
     HEADER_BYTES = 64,    /* keeps the first entry on a cache line of its own */
     MAX_DEPTH = 32,       /* 2^32 segments are more than any host has memory for */
     SPLIT_AT_PERCENT = 80 /* linear probing gets slow beyond */
@@ -51,9 +52,11 @@ static inline uint64_t fold(uint64_t a, uint64_t b)
 
 static inline uint64_t hash_key(const gp_agg *t, const uint64_t *key, unsigned words)
 {
+    const uint64_t factor = t->seed[1] ^ UINT64_C(0x9e3779b97f4a7c15);
     uint64_t h = t->seed[0];
-    for (unsigned i = 0; i < words; i++)
-        h = fold(h ^ key[i], t->seed[1] ^ UINT64_C(0x9e3779b97f4a7c15));
+    for (unsigned i = 0; i + 1 < words; i++)
+        h = fold(h ^ key[i], factor);
+    h = fold(h ^ (key[words - 1] & ~(uint64_t)WIDE), factor);
     return h ^ h >> 32;
 }
 
@@ -80,8 +83,8 @@ static inline uint32_t home_slot(const gp_agg *t, uint64_t hash)
 
 static inline bool key_equal(const uint64_t *a, const uint64_t *b, unsigned words)
 {
-    uint64_t diff = 0;
-    for (unsigned i = 0; i < words; i++)
+    uint64_t diff = (a[words - 1] ^ b[words - 1]) & ~(uint64_t)WIDE;
+    for (unsigned i = 0; i + 1 < words; i++)
         diff |= a[i] ^ b[i];
     return diff == 0;
 }
@@ -100,6 +103,53 @@ static inline uint64_t *find_entry(const gp_agg *t, gp_segment *s, const uint64_
         if (e[words - 1] == 0 || key_equal(e, key, words))
             return e;
     }
+}
+
+/* ---- counters -------------------------------------------------------------------------------------- */
+
+static inline gp_counters *wide_cell(const uint64_t *e, unsigned words)
+{
+    gp_counters *cell;
+    memcpy(&cell, e + words, sizeof cell);
+    return cell;
+}
+
+static inline gp_counters counters_of(const uint64_t *e, unsigned words)
+{
+    const uint64_t *v = e + words;
+    if (e[words - 1] & WIDE)
+        return *wide_cell(e, words);
+    return (gp_counters){v[0] & UINT32_MAX, v[0] >> 32, v[1] & UINT32_MAX, v[1] >> 32};
+}
+
+/* An entry that 32 bits are too narrow for: few are. */
+static __attribute__((noinline)) gp_code widen(const adder *a, uint64_t *e, unsigned words,
+                                               const gp_counters *sum, gp_error *err)
+{
+    void *cell = NULL;
+    gp_code code = gp_segpool_get_cell(a->pool, &cell, err);
+    if (code != GP_OK)
+        return code;
+    memcpy(cell, sum, sizeof *sum);
+    memcpy(e + words, &cell, sizeof cell);
+    e[words - 1] |= WIDE;
+    return GP_OK;
+}
+
+static inline __attribute__((always_inline)) gp_code add_counters(const adder *a, uint64_t *e, unsigned words,
+                                                                  const gp_counters *c, gp_error *err)
+{
+    if (e[words - 1] & WIDE) {
+        gp_counters_accumulate(wide_cell(e, words), c);
+        return GP_OK;
+    }
+    gp_counters sum = counters_of(e, words);
+    gp_counters_add(&sum, c);
+    if ((sum.bytes_rcvd | sum.bytes_sent | sum.pkts_rcvd | sum.pkts_sent) > UINT32_MAX)
+        return widen(a, e, words, &sum, err);
+    e[words] = sum.bytes_rcvd | sum.bytes_sent << 32;
+    e[words + 1] = sum.pkts_rcvd | sum.pkts_sent << 32;
+    return GP_OK;
 }
 
 /* ---- growing --------------------------------------------------------------------------------------- */
@@ -210,13 +260,11 @@ static inline __attribute__((always_inline)) gp_code add_one(const adder *a, con
     bool is_new = e[words - 1] == 0;
     if (is_new) {
         memcpy(e, key, words * sizeof *e);
+        e[words - 1] &= ~(uint64_t)WIDE; /* of the entry that is absorbed; this one has no cell yet */
         s->n++;
     }
-    e[words] += c->bytes_rcvd;
-    e[words + 1] += c->bytes_sent;
-    e[words + 2] += c->pkts_rcvd;
-    e[words + 3] += c->pkts_sent;
-    return is_new && s->n > a->t->limit ? make_room(a, s, hash, err) : GP_OK;
+    gp_code code = add_counters(a, e, words, c, err);
+    return code == GP_OK && is_new && s->n > a->t->limit ? make_room(a, s, hash, err) : code;
 }
 
 /* Inlined once for each key width, so that key loops unroll. */
@@ -322,8 +370,7 @@ static gp_code flush(const adder *a, absorb_batch *b, gp_error *err)
     unsigned words = a->t->words;
     gp_code code = GP_OK;
     for (size_t i = 0; i < b->n && code == GP_OK; i++) {
-        const uint64_t *v = b->entries[i] + words;
-        const gp_counters c = {v[0], v[1], v[2], v[3]};
+        const gp_counters c = counters_of(b->entries[i], words);
         code = add_one(a, b->entries[i], b->hashes[i], words, &c, err);
     }
     b->n = 0;
@@ -393,9 +440,8 @@ bool gp_agg_next(gp_agg_iter *it, const uint64_t **key, gp_counters *c)
         for (; it->slot < t->slots; it->slot++, e += entry_words(t)) {
             if (e[t->words - 1] == 0)
                 continue;
-            const uint64_t *v = e + t->words;
             *key = e;
-            *c = (gp_counters){v[0], v[1], v[2], v[3]};
+            *c = counters_of(e, t->words);
             it->slot++;
             return true;
         }

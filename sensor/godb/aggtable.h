@@ -8,10 +8,11 @@
  * the directory is ordered by hash, a range of it is a partition that one thread can merge and read while
  * others do the same elsewhere.
  *
- * An entry is its key words followed by its four counters: a hit touches one or two cache lines. Rows come
- * in batches: the hashes of a batch are computed and their entries prefetched before the first one is
- * touched, which hides most of the memory latency of large tables. The hash is seeded per query, so traffic
- * cannot be aimed at it.
+ * An entry is its key words followed by its four counters, of 32 bits each: a hit touches one cache line,
+ * seldom two. The few entries that outgrow 32 bits have their counters in a cell elsewhere. Rows come in
+ * batches: the hashes of a batch are computed and their entries prefetched before the first one is touched,
+ * which hides most of the memory latency of large tables. The hash is seeded per query, so traffic cannot be
+ * aimed at it.
  *
  * Thread-safety: one thread per table, but for gp_agg_absorb and gp_agg_next on disjoint partitions.
  */
@@ -59,7 +60,7 @@ typedef struct gp_agg_iter {
     uint32_t slot;
 } gp_agg_iter;
 gp_agg_iter gp_agg_entries(const gp_agg *t, unsigned part, unsigned bits);
-/* False at the end. *key stays valid until the table changes. */
+/* False at the end. *key stays valid until the table changes; its low byte means nothing. */
 bool gp_agg_next(gp_agg_iter *it, const uint64_t **key, gp_counters *c);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { COLUMNS = 4 };
+enum { COLUMNS = 4, MAX_WORDS = 5 }; /* of a key; widths are 1, 2, 3 and 5 */
 _Static_assert(sizeof(gp_counters) == COLUMNS * sizeof(uint64_t), "counters are four words side by side");
 
 /* ---- portable -------------------------------------------------------------------------------------- */
@@ -214,35 +214,55 @@ gp_counters gp_counters_sum(const gp_counter_columns *c, size_t first, size_t n)
 static inline __attribute__((always_inline)) size_t combine(uint64_t *keys, unsigned words,
                                                             gp_counter_vector *sums, size_t n)
 {
+    uint64_t before[MAX_WORDS];
     size_t last = 0;
     gp_counter_vector sum = sums[0];
+    for (unsigned k = 0; k < words; k++)
+        before[k] = keys[k];
     for (size_t i = 1; i < n; i++) {
         uint64_t differs = 0;
         for (unsigned k = 0; k < words; k++)
-            differs |= keys[i * words + k] ^ keys[last * words + k];
+            differs |= keys[i * words + k] ^ before[k];
         uint64_t keep = (uint64_t)(differs != 0) - 1; /* all ones: the sum goes on */
         sum = (sum & keep) + sums[i];
         last += differs != 0;
         for (unsigned k = 0; k < words; k++)
-            keys[last * words + k] = keys[i * words + k];
+            keys[last * words + k] = before[k] = keys[i * words + k];
         sums[last] = sum;
     }
     return last + 1;
 }
+
+static inline __attribute__((always_inline)) size_t combine_words(uint64_t *keys, unsigned words,
+                                                                  gp_counter_vector *sums, size_t n)
+{
+    switch (words) {
+    case 1:
+        return combine(keys, 1, sums, n);
+    case 2:
+        return combine(keys, 2, sums, n);
+    case 3:
+        return combine(keys, 3, sums, n);
+    default:
+        return combine(keys, MAX_WORDS, sums, n);
+    }
+}
+
+#if defined(__x86_64__)
+AVX2 static size_t combine_avx2(uint64_t *keys, unsigned words, gp_counter_vector *sums, size_t n)
+{
+    return combine_words(keys, words, sums, n);
+}
+#endif
 
 size_t gp_counters_combine(uint64_t *keys, unsigned words, gp_counters *sums, size_t n)
 {
     gp_counter_vector *vectors = (gp_counter_vector *)(void *)sums;
     if (n == 0)
         return 0;
-    switch (words) {
-    case 1:
-        return combine(keys, 1, vectors, n);
-    case 2:
-        return combine(keys, 2, vectors, n);
-    case 3:
-        return combine(keys, 3, vectors, n);
-    default:
-        return combine(keys, words, vectors, n);
-    }
+#if defined(__x86_64__)
+    if (have_avx2())
+        return combine_avx2(keys, words, vectors, n);
+#endif
+    return combine_words(keys, words, vectors, n);
 }

@@ -40,8 +40,8 @@ uint64_t gp_packed_sum(const gp_packed_column *c, size_t first, size_t n);
 gp_counters gp_counters_sum(const gp_counter_columns *c, size_t first, size_t n);
 
 /*
- * Adds up the counters of neighbouring equal keys of `words` words: what a query by leading columns of the
- * sort order of blocks finds often. Keys and sums are moved together in place; returns how many are left.
+ * Adds up the counters of neighbouring equal keys of 1, 2, 3 or 5 words: what a query by leading columns of
+ * the sort order of blocks finds often. Keys and sums are moved together in place; returns how many are left.
  */
 size_t gp_counters_combine(uint64_t *keys, unsigned words, gp_counters *sums, size_t n);
 

@@ -3,12 +3,22 @@
 #include "sensor/godb/queryrun.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 /* ---- engine ---------------------------------------------------------------------------------------- */
+
+/* Those this process may run on (taskset, cpusets of containers), not all there are. */
+static unsigned usable_cpus(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+    long online = n > 0 ? n : sysconf(_SC_NPROCESSORS_ONLN); /* more than a cpu_set_t holds */
+    return online > 0 ? (unsigned)online : 1;
+}
 
 gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *err)
 {
@@ -19,8 +29,7 @@ gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *er
         free(db);
         return gp_fail(err, GP_ENOMEM, "out of memory for the query engine");
     }
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = cfg->threads ? cfg->threads : cpus > 0 ? (unsigned)cpus : 1;
+    unsigned threads = cfg->threads ? cfg->threads : usable_cpus();
     e->db = db;
     e->threads = threads > GP_MAX_WORKERS ? GP_MAX_WORKERS : threads;
     e->max_concurrent = cfg->max_concurrent;

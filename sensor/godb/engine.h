@@ -25,7 +25,7 @@ typedef struct gp_live_source {
 
 typedef struct gp_engine_config {
     const char *db;          /* copied */
-    unsigned threads;        /* 0: number of CPUs */
+    unsigned threads;        /* 0: number of CPUs that the process may use */
     unsigned max_concurrent; /* queries at a time, 0: no limit */
     gp_live_source live;     /* flows == NULL: none */
     gp_log *log;

@@ -22,6 +22,7 @@ struct gp_segpool {
     gp_mem_budget *budget;
     region *regions; /* newest first */
     free_segment *freed;
+    uint8_t *cell, *cells_end; /* of the segment that cells come from */
     size_t next_size;
     uint64_t charged;
 };
@@ -131,4 +132,19 @@ void gp_segpool_put(gp_segpool *p, void *segment)
     free_segment *f = segment;
     f->next = p->freed;
     p->freed = f;
+}
+
+gp_code gp_segpool_get_cell(gp_segpool *p, void **out, gp_error *err)
+{
+    if (p->cell == p->cells_end) {
+        void *segment = NULL;
+        gp_code code = gp_segpool_get(p, &segment, err);
+        if (code != GP_OK)
+            return code;
+        p->cell = segment;
+        p->cells_end = p->cell + GP_SEGMENT_SIZE;
+    }
+    *out = p->cell;
+    p->cell += GP_CELL_SIZE;
+    return GP_OK;
 }

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { GP_SEGMENT_SIZE = 1 << 16 }; /* bytes; segments are aligned to 64 bytes at least */
+enum { GP_SEGMENT_SIZE = 1 << 16, GP_CELL_SIZE = 32 }; /* bytes; segments are aligned to 64 bytes at least */
 
 typedef struct gp_mem_budget {
     atomic_uint_fast64_t used;
@@ -33,5 +33,7 @@ void gp_segpool_free(gp_segpool *p);
 /* *out gets GP_SEGMENT_SIZE zero bytes. GP_ENOMEM when the budget is spent; the message says what to do. */
 gp_code gp_segpool_get(gp_segpool *p, void **out, gp_error *err);
 void gp_segpool_put(gp_segpool *p, void *segment);
+/* *out gets GP_CELL_SIZE zero bytes, for the odd thing too small for a segment; they are not given back. */
+gp_code gp_segpool_get_cell(gp_segpool *p, void **out, gp_error *err);
 
 #endif
