@@ -33,7 +33,7 @@ typedef struct gp_agg {
     uint64_t seed[2];
 } gp_agg;
 
-enum { GP_AGG_BATCH = 128 }; /* keys; their entries fit the first level cache */
+enum { GP_AGG_BATCH = 256 }; /* keys; their entries fit the first level cache */
 
 void gp_agg_init(gp_agg *t, unsigned words, const uint64_t seed[2]);
 /* Frees the directory; the segments belong to the pools. */

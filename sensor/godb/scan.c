@@ -5,6 +5,8 @@
 
 static const uint32_t counter_columns = (1u << GP_COL_COUNT) - (1u << GP_COL_ATTR_COUNT);
 
+enum { LOAD_BATCH = GP_AGG_BATCH / 2 }; /* rows */
+
 struct gp_scan {
     const gp_scan_plan *plan;
     gp_codec *codec;
@@ -16,7 +18,7 @@ struct gp_scan {
     uint32_t *selected;          /* rows that match, IPv4 part first, each part counted from 0 */
     uint32_t *all;               /* 0, 1, 2, ...: the selection without a condition */
     size_t cap;                  /* rows that the vectors above hold */
-    uint64_t keys[GP_AGG_BATCH * GP_KEY_MAX_WORDS]; /* of the batch at hand, and its counters */
+    uint64_t keys[GP_AGG_BATCH * GP_KEY_MAX_WORDS]; /* of the rows at hand, and their counters */
     gp_counters sums[GP_AGG_BATCH];
     gp_query_stats stats;
 };
@@ -181,8 +183,8 @@ static gp_code add_idle(gp_segpool *pool, const uint32_t *places, const gp_count
 static gp_code add_dense_batch(gp_scan *s, const gp_key_columns *cols, const family *f, const uint32_t *rows,
                                size_t n, gp_flow_tables *t, gp_error *err)
 {
-    uint32_t places[GP_AGG_BATCH];
-    gp_counters *to[GP_AGG_BATCH];
+    uint32_t places[LOAD_BATCH];
+    gp_counters *to[LOAD_BATCH];
     gp_code code = t->dense ? GP_OK : make_dense(t, err);
     gp_dense_places(&s->plan->key_v4, cols, rows, n, places);
     if (code == GP_OK)
@@ -193,36 +195,57 @@ static gp_code add_dense_batch(gp_scan *s, const gp_key_columns *cols, const fam
     return add_idle(s->pool, places, s->sums, n, t, err);
 }
 
-/* The keys of a batch of rows and where they go. */
-static gp_code aggregate_batch(gp_scan *s, const gp_key_columns *cols, const family *f, size_t at, size_t n,
-                               gp_flow_tables *t, gp_error *err)
+static size_t next_batch(const family *f, size_t at)
+{
+    return f->n_rows - at < LOAD_BATCH ? f->n_rows - at : LOAD_BATCH;
+}
+
+static gp_code aggregate_dense(gp_scan *s, const gp_key_columns *cols, const family *f, gp_flow_tables *t,
+                               gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (size_t at = 0, n; at < f->n_rows && code == GP_OK; at += n) {
+        n = next_batch(f, at);
+        code = add_dense_batch(s, cols, f, f->rows + at, n, t, err);
+    }
+    return code;
+}
+
+/* Equal neighbours are added up first; what is left is collected until there is enough of it to hide the
+ * latency of the table's memory. */
+static gp_code aggregate_hashed(gp_scan *s, const gp_key_columns *cols, const family *f, gp_flow_tables *t,
+                                gp_error *err)
 {
     bool to_v6 = f->v6 && s->plan->split_families;
     const gp_keyspec *spec = to_v6 ? &s->plan->key_v6 : &s->plan->key_v4;
-    const uint32_t *rows = f->rows + at;
-    if (s->plan->dense)
-        return add_dense_batch(s, cols, f, rows, n, t, err);
-    gp_counters_load(&s->counters, f->first, rows, n, s->sums);
-    gp_keys_pack(spec, cols, rows, n, s->keys);
-    n = gp_counters_combine(s->keys, spec->words, s->sums, n);
-    return gp_agg_add_batch(to_v6 ? &t->v6 : &t->v4, s->pool, s->keys, s->sums, n, err);
+    gp_agg *table = to_v6 ? &t->v6 : &t->v4;
+    gp_code code = GP_OK;
+    size_t pending = 0;
+    for (size_t at = 0, n; at < f->n_rows && code == GP_OK; at += n) {
+        n = next_batch(f, at);
+        gp_counters_load(&s->counters, f->first, f->rows + at, n, s->sums + pending);
+        gp_keys_pack(spec, cols, f->rows + at, n, s->keys + pending * spec->words);
+        size_t from = pending ? pending - 1 : 0; /* the last one may go on */
+        pending = from + gp_counters_combine(s->keys + from * spec->words, spec->words, s->sums + from,
+                                             pending + n - from);
+        if (pending < LOAD_BATCH && at + n < f->n_rows)
+            continue;
+        code = gp_agg_add_batch(table, s->pool, s->keys, s->sums, pending, err);
+        pending = 0;
+    }
+    return code;
 }
 
 static gp_code aggregate(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
 {
-    const gp_key_columns keys = {
+    const gp_key_columns cols = {
         .sip = address_column(s, GP_COL_SIP, f),
         .dip = address_column(s, GP_COL_DIP, f),
         .dport = plain_column(s, GP_COL_DPORT, f, 2),
         .proto = plain_column(s, GP_COL_PROTO, f, 1),
         .time = ts,
     };
-    gp_code code = GP_OK;
-    for (size_t at = 0; at < f->n_rows && code == GP_OK; at += GP_AGG_BATCH) {
-        size_t n = f->n_rows - at < GP_AGG_BATCH ? f->n_rows - at : GP_AGG_BATCH;
-        code = aggregate_batch(s, &keys, f, at, n, t, err);
-    }
-    return code;
+    return s->plan->dense ? aggregate_dense(s, &cols, f, t, err) : aggregate_hashed(s, &cols, f, t, err);
 }
 
 static gp_counters sum_rows(gp_scan *s, const family *f)
@@ -230,8 +253,8 @@ static gp_counters sum_rows(gp_scan *s, const family *f)
     gp_counters sum = {0};
     if (f->rows == s->all)
         return gp_counters_sum(&s->counters, f->first, f->n);
-    for (size_t at = 0; at < f->n_rows; at += GP_AGG_BATCH) {
-        size_t n = f->n_rows - at < GP_AGG_BATCH ? f->n_rows - at : GP_AGG_BATCH;
+    for (size_t at = 0, n; at < f->n_rows; at += n) {
+        n = next_batch(f, at);
         gp_counters_load(&s->counters, f->first, f->rows + at, n, s->sums);
         for (size_t i = 0; i < n; i++)
             gp_counters_add(&sum, &s->sums[i]);
