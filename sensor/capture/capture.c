@@ -109,7 +109,7 @@ static void count_frames(void *ctx, const gp_frame *frames, size_t n)
     gp_counted counted[GP_FRAME_BATCH];
     size_t good = gp_packets_parse(frames, n, counted, c->stats.parse_errors);
     c->stats.processed += n; /* fragments are taken off when it is told, see report_stats */
-    gp_flowtable_add(c->current->table, c->previous ? c->previous->table : NULL, counted, good);
+    gp_flowtable_add(c->current->table, 0, c->previous ? c->previous->table : NULL, counted, good);
 }
 
 /* ---- requests, answered by the thread (or, once it has ended, by the caller) ------------------------------

@@ -16,7 +16,7 @@ enum { SWAPPED = 1, CHANGED = 2, FLAGS = SWAPPED | CHANGED };
 enum { MOVES_PER_FLOW = 2, MOVES_PER_BATCH = 32 };
 
 /* Memory of this size and more is mapped, in huge pages where the system has them: fewer TLB misses. */
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, CACHE_LINE = 64 };
 
 /* Flows that one step of a walk looks at: well below a millisecond. */
 enum { WALK_FLOWS = 16384, OVERFLOWS = 2 };
@@ -42,10 +42,17 @@ typedef struct half {
     bool overflow_changed; /* since it was last taken */
 } half;
 
-struct gp_flowtable {
-    half v4, v6;
+/* The flows of one ring, on cache lines of their own: only its thread writes here. */
+typedef struct lane {
+    _Alignas(CACHE_LINE) half v4;
+    half v6;
     size_t max_flows;
-    uint64_t seed[2];
+    uint64_t seed[2]; /* the same in all lanes */
+} lane;
+
+struct gp_flowtable {
+    unsigned n_lanes;
+    lane lanes[];
 };
 
 /* A conversation's key, and whether the packet at hand runs from the second endpoint to the first. */
@@ -250,7 +257,7 @@ static void enter_anew(flow_index *x, uint64_t hash, size_t number)
 
 /* ---- growing ------------------------------------------------------------------------------------------- */
 
-static void move_some(const gp_flowtable *t, half *h, size_t flows, unsigned words)
+static void move_some(const lane *t, half *h, size_t flows, unsigned words)
 {
     while (flows && h->moved < h->to_move) {
         uint64_t hashes[BATCH];
@@ -270,7 +277,7 @@ static void move_some(const gp_flowtable *t, half *h, size_t flows, unsigned wor
         index_free(&h->old);
 }
 
-static bool grow_index(const gp_flowtable *t, half *h, unsigned words)
+static bool grow_index(const lane *t, half *h, unsigned words)
 {
     flow_index bigger;
     if (h->old.slots)
@@ -295,7 +302,7 @@ static bool grow_flows(half *h, size_t wanted, unsigned words)
 }
 
 /* Room for one more; the index at a load of three quarters at most. */
-static inline bool make_room(const gp_flowtable *t, half *h, unsigned words)
+static inline bool make_room(const lane *t, half *h, unsigned words)
 {
     if (t->v4.n + t->v6.n >= t->max_flows)
         return false;
@@ -316,13 +323,13 @@ static inline uint64_t *lookup(const half *h, uint64_t hash, const uint64_t *w, 
     return flow;
 }
 
-static inline const half *half_of(const gp_flowtable *t, unsigned words)
+static inline const half *half_of(const lane *t, unsigned words)
 {
     return words == V4_WORDS ? &t->v4 : &t->v6;
 }
 
 /* SWAPPED if the flow runs from the key's second endpoint to its first. */
-static uint64_t direction_of(const gp_flowtable *previous, const gp_packet *p, const key *k, uint64_t hash,
+static uint64_t direction_of(const lane *previous, const gp_packet *p, const key *k, uint64_t hash,
                              unsigned words)
 {
     const uint64_t *known = previous ? lookup(half_of(previous, words), hash, k->w, words) : NULL;
@@ -332,7 +339,7 @@ static uint64_t direction_of(const gp_flowtable *previous, const gp_packet *p, c
 }
 
 /* NULL beyond the limit. */
-static uint64_t *new_flow(gp_flowtable *t, const gp_flowtable *previous, half *h, const key *k, uint64_t hash,
+static uint64_t *new_flow(lane *t, const lane *previous, half *h, const key *k, uint64_t hash,
                           const gp_packet *p, unsigned words)
 {
     if (!make_room(t, h, words))
@@ -359,9 +366,8 @@ static void count_overflow(half *h, const gp_counted *p)
     h->overflow_changed = true;
 }
 
-static inline __attribute__((always_inline)) void add(gp_flowtable *t, const gp_flowtable *previous, half *h,
-                                                      const key *k, uint64_t hash, const gp_counted *p,
-                                                      unsigned words)
+static inline __attribute__((always_inline)) void add(lane *t, const lane *previous, half *h, const key *k,
+                                                      uint64_t hash, const gp_counted *p, unsigned words)
 {
     uint64_t *flow = lookup(h, hash, k->w, words);
     if (!flow && !(flow = new_flow(t, previous, h, k, hash, &p->packet, words))) {
@@ -396,7 +402,7 @@ static inline bool prefetch_flow(const half *h, uint64_t hash, unsigned words)
 }
 
 /* New flows ask the previous table: fetches from there for the packets that `absent` names. */
-static void prefetch_previous(const gp_flowtable *previous, const gp_counted *packets, const uint64_t *hashes,
+static void prefetch_previous(const lane *previous, const gp_counted *packets, const uint64_t *hashes,
                               const uint8_t *absent, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -407,7 +413,7 @@ static void prefetch_previous(const gp_flowtable *previous, const gp_counted *pa
     }
 }
 
-static void add_batch(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n)
+static void add_batch(lane *t, const lane *previous, const gp_counted *packets, size_t n)
 {
     key keys[BATCH];
     uint64_t hashes[BATCH];
@@ -437,15 +443,41 @@ static void add_batch(gp_flowtable *t, const gp_flowtable *previous, const gp_co
         move_some(t, &t->v6, MOVES_PER_BATCH, V6_WORDS);
 }
 
-void gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n)
+void gp_flowtable_add(gp_flowtable *t, unsigned at, const gp_flowtable *previous, const gp_counted *packets,
+                      size_t n)
 {
+    lane *l = &t->lanes[at];
+    const lane *before = previous ? &previous->lanes[at] : NULL;
     for (; n > BATCH; n -= BATCH, packets += BATCH)
-        add_batch(t, previous, packets, BATCH);
-    add_batch(t, previous, packets, n);
+        add_batch(l, before, packets, BATCH);
+    add_batch(l, before, packets, n);
 }
 
 /* ---- making ---------------------------------------------------------------------------------------------
  */
+
+gp_code gp_flowtable_new_lanes(gp_flowtable **out, const gp_flowtable *like, unsigned lanes, size_t max_flows,
+                               gp_error *err)
+{
+    uint64_t seed[2];
+    if (!like && getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        return gp_fail_errno(err, errno, "cannot get random numbers for a flow table");
+    if (like)
+        memcpy(seed, like->lanes[0].seed, sizeof seed); /* a hash is good for both */
+    size_t bytes = sizeof(gp_flowtable) + lanes * sizeof(lane);
+    gp_flowtable *t = aligned_alloc(CACHE_LINE, bytes);
+    if (!t)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a flow table");
+    memset(t, 0, bytes);
+    t->n_lanes = lanes;
+    size_t limit = max_flows && max_flows < GP_FLOWTABLE_MAX_FLOWS ? max_flows : GP_FLOWTABLE_MAX_FLOWS;
+    for (unsigned i = 0; i < lanes; i++) {
+        t->lanes[i].max_flows = (limit + lanes - 1) / lanes;
+        memcpy(t->lanes[i].seed, seed, sizeof seed);
+    }
+    *out = t;
+    return GP_OK;
+}
 
 /* Room for as many flows as `like` has; less where memory does not allow for that. */
 static void reserve(half *h, size_t like, unsigned words)
@@ -459,39 +491,48 @@ static void reserve(half *h, size_t like, unsigned words)
         (void)grow_flows(h, like, words);
 }
 
+void gp_flowtable_reserve(gp_flowtable *t, unsigned at, const gp_flowtable *like)
+{
+    reserve(&t->lanes[at].v4, like->lanes[at].v4.n, V4_WORDS);
+    reserve(&t->lanes[at].v6, like->lanes[at].v6.n, V6_WORDS);
+}
+
 gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, size_t max_flows, gp_error *err)
 {
-    gp_flowtable *t = calloc(1, sizeof *t);
-    if (!t)
-        return gp_fail(err, GP_ENOMEM, "out of memory for a flow table");
-    t->max_flows = max_flows && max_flows < GP_FLOWTABLE_MAX_FLOWS ? max_flows : GP_FLOWTABLE_MAX_FLOWS;
-    if (like) {
-        memcpy(t->seed, like->seed, sizeof t->seed); /* a hash is good for both */
-        reserve(&t->v4, like->v4.n, V4_WORDS);
-        reserve(&t->v6, like->v6.n, V6_WORDS);
-    } else if (getrandom(t->seed, sizeof t->seed, 0) != (ssize_t)sizeof t->seed) {
-        free(t);
-        return gp_fail_errno(err, errno, "cannot get random numbers for a flow table");
-    }
-    *out = t;
-    return GP_OK;
+    gp_code code = gp_flowtable_new_lanes(out, like, like ? like->n_lanes : 1, max_flows, err);
+    for (unsigned i = 0; code == GP_OK && like && i < like->n_lanes; i++)
+        gp_flowtable_reserve(*out, i, like);
+    return code;
 }
 
 void gp_flowtable_free(gp_flowtable *t)
 {
-    if (!t)
-        return;
-    half_free(&t->v4, V4_WORDS);
-    half_free(&t->v6, V6_WORDS);
+    for (unsigned i = 0; t && i < t->n_lanes; i++) {
+        half_free(&t->lanes[i].v4, V4_WORDS);
+        half_free(&t->lanes[i].v6, V6_WORDS);
+    }
     free(t);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------
  */
 
+unsigned gp_flowtable_lanes(const gp_flowtable *t)
+{
+    return t->n_lanes;
+}
+
+size_t gp_flowtable_lane_flows(const gp_flowtable *t, unsigned at)
+{
+    return t->lanes[at].v4.n + t->lanes[at].v6.n;
+}
+
 size_t gp_flowtable_flows(const gp_flowtable *t)
 {
-    return t->v4.n + t->v6.n;
+    size_t sum = 0;
+    for (unsigned i = 0; i < t->n_lanes; i++)
+        sum += gp_flowtable_lane_flows(t, i);
+    return sum;
 }
 
 static size_t half_bytes(const half *h, unsigned words)
@@ -499,9 +540,17 @@ static size_t half_bytes(const half *h, unsigned words)
     return flow_bytes(h->n, words) + index_bytes(&h->now) + index_bytes(&h->old);
 }
 
+size_t gp_flowtable_lane_bytes(const gp_flowtable *t, unsigned at)
+{
+    return half_bytes(&t->lanes[at].v4, V4_WORDS) + half_bytes(&t->lanes[at].v6, V6_WORDS);
+}
+
 size_t gp_flowtable_bytes(const gp_flowtable *t)
 {
-    return half_bytes(&t->v4, V4_WORDS) + half_bytes(&t->v6, V6_WORDS);
+    size_t sum = 0;
+    for (unsigned i = 0; i < t->n_lanes; i++)
+        sum += gp_flowtable_lane_bytes(t, i);
+    return sum;
 }
 
 static gp_counters counters_of(const uint64_t *flow, unsigned words)
@@ -518,18 +567,22 @@ static void sum_half(const half *h, unsigned words, gp_counters *sum)
     }
 }
 
-gp_counters gp_flowtable_overflow(const gp_flowtable *t)
+gp_counters gp_flowtable_lane_overflow(const gp_flowtable *t, unsigned at)
 {
-    gp_counters sum = t->v4.overflow;
-    gp_counters_add(&sum, &t->v6.overflow);
+    gp_counters sum = t->lanes[at].v4.overflow;
+    gp_counters_add(&sum, &t->lanes[at].v6.overflow);
     return sum;
 }
 
 gp_counters gp_flowtable_totals(const gp_flowtable *t)
 {
-    gp_counters sum = gp_flowtable_overflow(t);
-    sum_half(&t->v4, V4_WORDS, &sum);
-    sum_half(&t->v6, V6_WORDS, &sum);
+    gp_counters sum = {0};
+    for (unsigned i = 0; i < t->n_lanes; i++) {
+        gp_counters overflow = gp_flowtable_lane_overflow(t, i);
+        gp_counters_add(&sum, &overflow);
+        sum_half(&t->lanes[i].v4, V4_WORDS, &sum);
+        sum_half(&t->lanes[i].v6, V6_WORDS, &sum);
+    }
     return sum;
 }
 
@@ -599,17 +652,27 @@ static bool half_flow(const half *h, unsigned words, size_t number, gp_flow *out
     return true;
 }
 
+static void next_stage(unsigned n_lanes, gp_flowtable_walk *w)
+{
+    w->at = 0;
+    if (w->stage == 0 || w->lane + 1 == n_lanes) {
+        w->stage++;
+    } else {
+        w->stage = 0;
+        w->lane++;
+    }
+}
+
 size_t gp_flowtable_export_some(const gp_flowtable *t, gp_flowtable_walk *w, gp_flow *out, size_t max)
 {
     size_t n = 0;
-    while (n < max && w->stage < GP_WALK_END) {
+    for (const unsigned at = w->lane; n < max && w->lane == at && w->stage < GP_WALK_END;) {
         unsigned words = w->stage == 0 ? V4_WORDS : V6_WORDS;
-        if (half_flow(half_of(t, words), words, w->at, &out[n])) {
+        if (half_flow(half_of(&t->lanes[at], words), words, w->at, &out[n])) {
             n++;
             w->at++;
         } else {
-            w->stage++;
-            w->at = 0;
+            next_stage(t->n_lanes, w);
         }
     }
     return n;
@@ -617,12 +680,13 @@ size_t gp_flowtable_export_some(const gp_flowtable *t, gp_flowtable_walk *w, gp_
 
 gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err)
 {
-    size_t total = gp_flowtable_flows(t) + OVERFLOWS;
+    size_t total = gp_flowtable_flows(t) + (size_t)OVERFLOWS * t->n_lanes + 1;
     gp_flow *flows = total < SIZE_MAX / sizeof *flows ? malloc(total * sizeof *flows) : NULL;
     if (!flows)
         return gp_fail(err, GP_ENOMEM, "out of memory for %zu flows", total);
-    gp_flowtable_walk w = {0};
-    *n = gp_flowtable_export_some(t, &w, flows, total);
+    *n = 0;
+    for (gp_flowtable_walk w = {0}; w.stage < GP_WALK_END;)
+        *n += gp_flowtable_export_some(t, &w, flows + *n, total - *n);
     *out = flows;
     return GP_OK;
 }
@@ -644,22 +708,26 @@ static gp_session session_of(const uint64_t *flow, unsigned words)
     };
 }
 
+static gp_session overflow_session(const gp_flow *f)
+{
+    return (gp_session){.sip = f->sip, .dip = f->dip, .proto = f->proto, .c = f->c};
+}
+
 static bool take_overflow(half *h, unsigned words, bool all, gp_session *out)
 {
     if (!has_overflow(h) || !(all || h->overflow_changed))
         return false;
     gp_flow f = overflow_of(h, words);
-    *out = (gp_session){.sip = f.sip, .dip = f.dip, .proto = f.proto, .c = f.c};
+    *out = overflow_session(&f);
     h->overflow_changed = false;
     return true;
 }
 
 /* True if the next flow of a walk is one to take. */
-static bool take_next(half *h, unsigned words, gp_flowtable_walk *w, gp_session *out)
+static bool take_next(unsigned n_lanes, half *h, unsigned words, gp_flowtable_walk *w, gp_session *out)
 {
-    if (w->at == h->n) {
-        w->stage++;
-        w->at = 0;
+    if (w->at >= h->n) {
+        next_stage(n_lanes, w);
         return take_overflow(h, words, w->all, out);
     }
     uint64_t *flow = flow_at(h, w->at++, words);
@@ -672,16 +740,21 @@ static bool take_next(half *h, unsigned words, gp_flowtable_walk *w, gp_session 
 
 size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max)
 {
+    const unsigned at = w->lane;
+    lane *l = &t->lanes[at];
     size_t n = 0;
-    for (size_t looked = 0; looked < WALK_FLOWS && n < max && w->stage < GP_WALK_END; looked++)
-        n +=
-            w->stage == 0 ? take_next(&t->v4, V4_WORDS, w, &out[n]) : take_next(&t->v6, V6_WORDS, w, &out[n]);
+    for (size_t looked = 0; looked < WALK_FLOWS && n < max && w->lane == at && w->stage < GP_WALK_END;
+         looked++)
+        n += w->stage == 0 ? take_next(t->n_lanes, &l->v4, V4_WORDS, w, &out[n])
+                           : take_next(t->n_lanes, &l->v6, V6_WORDS, w, &out[n]);
     return n;
 }
 
 /* The next session of a walk over a table that stays as it is. */
-static bool list_next(const half *h, unsigned words, gp_flowtable_walk *w, gp_session *out)
+static bool list_next(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *out)
 {
+    unsigned words = w->stage == 0 ? V4_WORDS : V6_WORDS;
+    const half *h = half_of(&t->lanes[w->lane], words);
     gp_flow overflow;
     if (w->at < h->n) {
         *out = session_of(flow_at(h, w->at++, words), words);
@@ -689,10 +762,8 @@ static bool list_next(const half *h, unsigned words, gp_flowtable_walk *w, gp_se
     }
     bool found = half_flow(h, words, w->at, &overflow);
     if (found)
-        *out =
-            (gp_session){.sip = overflow.sip, .dip = overflow.dip, .proto = overflow.proto, .c = overflow.c};
-    w->stage++;
-    w->at = 0;
+        *out = overflow_session(&overflow);
+    next_stage(t->n_lanes, w);
     return found;
 }
 
@@ -700,7 +771,7 @@ size_t gp_flowtable_list(const gp_flowtable *t, gp_flowtable_walk *w, gp_session
 {
     size_t n = 0;
     while (n < max && w->stage < GP_WALK_END)
-        n += list_next(w->stage == 0 ? &t->v4 : &t->v6, w->stage == 0 ? V4_WORDS : V6_WORDS, w, &out[n]);
+        n += list_next(t, w, &out[n]);
     return n;
 }
 
@@ -720,7 +791,7 @@ static void put_overflow(half *h, const gp_session *s, bool add_up)
     h->overflow_changed = true;
 }
 
-bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
+bool gp_flowtable_put_lane(gp_flowtable *t, unsigned at, const gp_session *s, bool add_up)
 {
     const gp_packet p = {.sip = s->sip.bytes,
                          .dip = s->dip.bytes,
@@ -729,16 +800,17 @@ bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
                          .proto = s->proto,
                          .v6 = s->sip.len == 16};
     unsigned words = p.v6 ? V6_WORDS : V4_WORDS;
-    half *h = p.v6 ? &t->v6 : &t->v4;
+    lane *l = &t->lanes[at];
+    half *h = p.v6 ? &l->v6 : &l->v4;
     if (is_overflow(s)) {
         put_overflow(h, s, add_up);
         return true;
     }
     key k = p.v6 ? key_v6(&p) : key_v4(&p);
-    uint64_t hash = hash_key(t->seed, k.w, words);
+    uint64_t hash = hash_key(l->seed, k.w, words);
     uint64_t *flow = lookup(h, hash, k.w, words);
     if (!flow) {
-        flow = new_flow(t, NULL, h, &k, hash, &p, words);
+        flow = new_flow(l, NULL, h, &k, hash, &p, words);
         if (!flow)
             return false;
         flow[words - 1] &= ~(uint64_t)SWAPPED;
@@ -747,6 +819,11 @@ bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
     set_counters(flow + words, &s->c, add_up);
     flow[words - 1] |= CHANGED;
     return true;
+}
+
+bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
+{
+    return gp_flowtable_put_lane(t, 0, s, add_up);
 }
 
 /* ---- merging ---------------------------------------------------------------------------------------------

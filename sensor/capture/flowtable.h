@@ -1,5 +1,5 @@
 /*
- * flowtable.h - the flows of one ring in the running interval.
+ * flowtable.h - the flows of one interface in the running interval.
  *
  * A conversation is stored once whichever way its packets run: the key holds the endpoint with the smaller
  * (address, port) first, and a bit says whether the flow runs the other way. So each packet costs one lookup.
@@ -17,11 +17,16 @@
  * the direction they had: a new table is given the one it replaces (`previous`) and asks it before
  * classifying.
  *
+ * Where several rings share the packets of an interface, the table has a lane for each, which only the ring's
+ * thread adds to. All packets of two addresses must go to one lane (see fanout.h): so a flow is in one lane
+ * only, and flows are the same however many lanes there are.
+ *
  * A table has a limit. What would be a new flow beyond it, or one that there is no memory for, counts in one
  * flow for all, the overflow: no packet is missing from the sums. It shows as 0.0.0.0 -> 0.0.0.0 (or :: ->
  * ::), port 0, protocol 255, which is reserved (IANA) and so no traffic's.
  *
- * Not thread-safe while packets are added; a table that no longer changes may be read by any thread.
+ * Threads: what names a lane (or a walk, which is in one) is for the thread that adds to this lane, while it
+ * does; a table that no longer changes may be read by any thread.
  */
 #ifndef GP_CAPTURE_FLOWTABLE_H
 #define GP_CAPTURE_FLOWTABLE_H
@@ -34,35 +39,46 @@ typedef struct gp_flowtable gp_flowtable;
 
 enum { GP_FLOWTABLE_MAX_FLOWS = 1 << 30, GP_OVERFLOW_PROTO = 255 };
 
-/* For at most max_flows flows (0: GP_FLOWTABLE_MAX_FLOWS). Made for as many as `like` holds (NULL: a few),
- * since the next interval is much like the last. */
+/* For at most max_flows flows (0: GP_FLOWTABLE_MAX_FLOWS), in equal parts for each lane. Made with as many
+ * lanes and room for as many flows as `like` has (NULL: one lane, a few flows), since the next interval is
+ * much like the last. */
 gp_code gp_flowtable_new(gp_flowtable **out, const gp_flowtable *like, size_t max_flows, gp_error *err);
+/* With room for a few flows. `like` may be added to meanwhile; its lanes are as many. */
+gp_code gp_flowtable_new_lanes(gp_flowtable **out, const gp_flowtable *like, unsigned lanes, size_t max_flows,
+                               gp_error *err);
+/* Room for as many flows as the lane of `like` has; of an empty lane. */
+void gp_flowtable_reserve(gp_flowtable *t, unsigned lane, const gp_flowtable *like);
 void gp_flowtable_free(gp_flowtable *t);
 
 /* Counts packets, in order: many at a time, so that memory is fetched for the next while the first are
  * counted. previous: NULL, or the table that this one was made like. */
-void gp_flowtable_add(gp_flowtable *t, const gp_flowtable *previous, const gp_counted *packets, size_t n);
+void gp_flowtable_add(gp_flowtable *t, unsigned lane, const gp_flowtable *previous, const gp_counted *packets,
+                      size_t n);
 
+unsigned gp_flowtable_lanes(const gp_flowtable *t);
 size_t gp_flowtable_flows(const gp_flowtable *t); /* conversations, source ports told apart */
 size_t gp_flowtable_bytes(const gp_flowtable *t); /* memory in use */
 gp_counters gp_flowtable_totals(const gp_flowtable *t);
-gp_counters gp_flowtable_overflow(const gp_flowtable *t); /* what of it has no flow of its own */
+size_t gp_flowtable_lane_flows(const gp_flowtable *t, unsigned lane);
+size_t gp_flowtable_lane_bytes(const gp_flowtable *t, unsigned lane);
+gp_counters gp_flowtable_lane_overflow(const gp_flowtable *t,
+                                       unsigned lane); /* what has no flow of its own */
 
-/* How far a walk over a table has come. Begin with {0}; gp_flowtable_take may begin with all = true, to be
- * shown not only those that have changed since they were last taken. At GP_WALK_END all have been seen.
- * Packets may be added between two steps. */
+/* How far a walk over a table has come: one lane after the other. Begin with {0}; gp_flowtable_take may begin
+ * with all = true, to be shown not only those that have changed since they were last taken. At GP_WALK_END
+ * all have been seen. Packets may be added between two steps. */
 typedef struct gp_flowtable_walk {
     bool all;
+    unsigned lane;
     unsigned stage; /* address family */
     size_t at;      /* number of the flow */
-    unsigned ring;  /* see gp_capture_take */
 } gp_flowtable_walk;
 enum { GP_WALK_END = 2 };
 
 /* The conversations as flows, the overflow included, in no order that matters; keys may repeat. *out is
  * malloc'ed. */
 gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_error *err);
-/* The same step by step: up to max flows; returns how many. */
+/* The same step by step: up to max flows of the walk's lane; returns how many, often none. */
 size_t gp_flowtable_export_some(const gp_flowtable *t, gp_flowtable_walk *w, gp_flow *out, size_t max);
 /* Brings exported flows into the form that is stored: source ports are gone, so flows that have the same key
  * are added up. Sorted by key, IPv4 first. Returns how many remain. */
@@ -84,6 +100,7 @@ size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out,
 size_t gp_flowtable_list(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
 /* Sets the counters of a session, or adds to them. False: no memory, or beyond the limit. The session counts
  * as changed. */
-bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up);
+bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up); /* into the first lane */
+bool gp_flowtable_put_lane(gp_flowtable *t, unsigned lane, const gp_session *s, bool add_up);
 
 #endif

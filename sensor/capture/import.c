@@ -118,7 +118,7 @@ static void count_packet(importer *im, const gp_frame *f)
     }
     im->interval.processed++;
     c.outgoing = im->opt->n_local && is_local(im, &c.packet);
-    gp_flowtable_add(im->current, im->previous, &c, 1);
+    gp_flowtable_add(im->current, 0, im->previous, &c, 1);
 }
 
 static void count_frames(void *ctx, const gp_frame *frames, size_t n)

@@ -199,17 +199,15 @@ static gp_code append(pass *p, const gp_journal_batch *batch, gp_error *err)
     return code;
 }
 
-/* One step of the walk; a step does not go beyond its ring, and each ring is a lane. */
+/* One step of the walk. A session is in one ring only (fanout.h), so that one lane of the file is enough. */
 static gp_code take_step(pass *p, gp_journal_batch *batch, gp_error *err)
 {
     gp_journal *j = p->j;
     size_t n = 0;
-    unsigned ring = p->walk.ring;
     gp_code code = j->cfg.take(j->cfg.ctx, p->iv, &p->walk, j->sessions + p->n, GP_JOURNAL_BATCH_MAX - p->n,
                                &n, batch, err);
-    batch->lane = (uint16_t)ring;
     p->n += n;
-    bool flush = p->n == GP_JOURNAL_BATCH_MAX || p->walk.stage == GP_WALK_END || p->walk.ring != ring;
+    bool flush = p->n == GP_JOURNAL_BATCH_MAX || p->walk.stage == GP_WALK_END;
     return code == GP_OK && flush ? append(p, batch, err) : code;
 }
 

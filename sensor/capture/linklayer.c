@@ -1,5 +1,7 @@
 #include "sensor/capture/linklayer.h"
 
+#include "sensor/capture/packet.h"
+
 #include <linux/if_arp.h>
 #include <pcap/pcap.h>
 #include <stdlib.h>
@@ -7,6 +9,10 @@
 
 enum { ETH_IPV4 = 0x0800, ETH_IPV6 = 0x86dd, ETH_VLAN = 0x8100, ETH_QINQ = 0x88a8, ETH_PPPOE = 0x8864 };
 enum { PPP_IPV4 = 0x21, PPP_IPV6 = 0x57, MAX_TAGS = 2 };
+enum { ETHERNET = 14, TAG = 4 };
+
+/* Enough of every frame: the longest header before IP is that of an IPv6 tunnel with all GRE options. */
+enum { MAX_SNAPLEN = 40 + 16 + GP_IP_SNAPLEN };
 
 static uint16_t be16(const uint8_t *p)
 {
@@ -149,9 +155,9 @@ const char *gp_link_filter_text(int dlt, bool ignore_vlans)
     return dlt == DLT_RAW ? RAW_IP : "";
 }
 
-static gp_code compile(int dlt, bool ignore_vlans, uint32_t snaplen, struct bpf_program *bpf, gp_error *err)
+static gp_code compile(int dlt, bool ignore_vlans, struct bpf_program *bpf, gp_error *err)
 {
-    pcap_t *p = pcap_open_dead(dlt, (int)snaplen);
+    pcap_t *p = pcap_open_dead(dlt, MAX_SNAPLEN);
     if (!p)
         return gp_fail(err, GP_ENOMEM, "out of memory for a packet filter");
     gp_code code = GP_OK;
@@ -197,8 +203,6 @@ static void put_compiled(filter_program *p, const struct bpf_program *bpf)
 /* As in goProbe v4, the accumulator holds the type of the frame when the extra instructions begin. */
 static void put_extra(filter_program *p, int dlt, const gp_capconfig *cfg)
 {
-    if (!cfg->n_extra_bpf)
-        return;
     if (dlt == DLT_EN10MB) {
         put(p, BPF_LD | BPF_H | BPF_ABS, 12);
     } else {
@@ -209,14 +213,29 @@ static void put_extra(filter_program *p, int dlt, const gp_capconfig *cfg)
         const gp_bpf_insn *x = &cfg->extra_bpf[i];
         p->insns[p->n++] = (struct sock_filter){x->op, x->jt, x->jf, x->k};
     }
+    put(p, BPF_RET | BPF_K, MAX_SNAPLEN);
+    put(p, BPF_RET | BPF_K, 0);
 }
 
-gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, uint32_t snaplen, struct sock_fprog *prog,
-                       gp_error *err)
+/* The shortest for each kind of Ethernet frame. */
+static void put_snaplen(filter_program *p, int dlt)
 {
-    enum { OWN_INSNS = 3 + 2 + 2 };
+    if (dlt == DLT_EN10MB) {
+        put(p, BPF_LD | BPF_H | BPF_ABS, 12);
+        put(p, BPF_JMP | BPF_JEQ | BPF_K, ETH_IPV4);
+        p->insns[p->n - 1].jf = 1;
+        put(p, BPF_RET | BPF_K, ETHERNET + GP_IPV4_SNAPLEN);
+        put(p, BPF_RET | BPF_K, ETHERNET + MAX_TAGS * TAG + GP_IP_SNAPLEN);
+    } else {
+        put(p, BPF_RET | BPF_K, MAX_SNAPLEN);
+    }
+}
+
+gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, struct sock_fprog *prog, gp_error *err)
+{
+    enum { OWN_INSNS = 3 + 4 };
     struct bpf_program bpf = {0};
-    gp_code code = compile(dlt, cfg->ignore_vlans, snaplen, &bpf, err);
+    gp_code code = compile(dlt, cfg->ignore_vlans, &bpf, err);
     if (code != GP_OK)
         return code;
     size_t room = OWN_INSNS + bpf.bf_len + cfg->n_extra_bpf;
@@ -229,9 +248,10 @@ gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, uint32_t snaplen, struc
     if (cfg->ignore_vlans)
         put_no_tag_removed(&p);
     put_compiled(&p, &bpf);
-    put_extra(&p, dlt, cfg);
-    put(&p, BPF_RET | BPF_K, snaplen);
-    put(&p, BPF_RET | BPF_K, 0);
+    if (cfg->n_extra_bpf)
+        put_extra(&p, dlt, cfg);
+    else
+        put_snaplen(&p, dlt);
     pcap_freecode(&bpf);
     *prog = (struct sock_fprog){.len = (unsigned short)p.n, .filter = p.insns};
     return GP_OK;

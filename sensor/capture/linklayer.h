@@ -34,13 +34,21 @@ int gp_link_dlt_of(int arphrd);
 /* The filter expression (pcap-filter(7)) of frames with an IP header; without VLAN tags, too, if wanted. */
 const char *gp_link_filter_text(int dlt, bool ignore_vlans);
 /*
- * Compiles the filter of an interface by libpcap, to be attached by SO_ATTACH_FILTER. The layout is goProbe
- * v4's, on which the jumps of existing extra_bpf_filters rely: frames with tags removed by the network card
- * are dropped (ignore_vlans) frames without IP header are dropped; the accumulator holds the ethertype (or
- * version << 4) extra_bpf ret #snaplen     where the last extra instruction goes on to ret #0           one
- * further prog->filter is malloc'ed.
+ * Compiles the filter of an interface by libpcap, to be attached by SO_ATTACH_FILTER:
+ *
+ *     frames with tags removed by the network card are dropped (ignore_vlans)
+ *     frames without IP header are dropped
+ *     of the others the kernel hands over as little as parsing needs: the shorter, the more fit into a ring
+ *
+ * With extra_bpf_filters the end is laid out as in goProbe v4, on which the jumps of existing ones rely:
+ *
+ *     the accumulator holds the ethertype (or version << 4)
+ *     extra_bpf
+ *     ret #snaplen     where the last extra instruction goes on to
+ *     ret #0           one further
+ *
+ * prog->filter is malloc'ed.
  */
-gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, uint32_t snaplen, struct sock_fprog *prog,
-                       gp_error *err);
+gp_code gp_link_filter(int dlt, const gp_capconfig *cfg, struct sock_fprog *prog, gp_error *err);
 
 #endif

@@ -29,8 +29,8 @@ enum {
     GP_IPPROTO_ICMPV6 = 58
 };
 
-/* Bytes from the IP header on that parsing may look at: IPv6 with TCP flags. */
-enum { GP_IP_SNAPLEN = 40 + 14 };
+/* Bytes from the IP header on that parsing may look at: up to the TCP flags behind IPv4, behind either IP. */
+enum { GP_IPV4_SNAPLEN = 20 + 14, GP_IP_SNAPLEN = 40 + 14 };
 
 /* One packet as a source hands it over. */
 typedef struct gp_frame {

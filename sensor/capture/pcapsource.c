@@ -248,7 +248,7 @@ static gp_code set_filter(pcap_source *s, pcap_t *p, const gp_capconfig *cfg, gp
             "libpcap puts a header of its own before the packets of '%s': extra_bpf_filters do not "
             "fit there",
             s->name);
-    gp_code code = gp_link_filter(s->dlt, cfg, SNAPLEN, &prog, err);
+    gp_code code = gp_link_filter(s->dlt, cfg, &prog, err);
     if (code != GP_OK)
         return code;
     /* Both are the classic BPF of 1992: the structures differ in name only. */

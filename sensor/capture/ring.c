@@ -29,8 +29,11 @@ enum { SLL_ALIGN = TPACKET_ALIGNMENT };
 enum { SLL_OFFSET = (sizeof(struct tpacket3_hdr) + SLL_ALIGN - 1) / SLL_ALIGN * SLL_ALIGN };
 
 /* Blocks that are not full are handed over after BLOCK_TIMEOUT_MS: the latency of the live view on a quiet
- * link. LINK_HEADROOM: the longest header before IP, an IPv6 tunnel's with all GRE options. */
-enum { BLOCK_TIMEOUT_MS = 100, FRAME_SIZE = 2048, LINK_HEADROOM = 40 + 16 };
+ * link. */
+enum { BLOCK_TIMEOUT_MS = 100, FRAME_SIZE = 2048 };
+
+/* How far ahead of the packet at hand memory is fetched: some fifteen packets. */
+enum { AHEAD = 2048, CACHE_LINE = 64 };
 
 typedef struct ring_source {
     gp_source base;
@@ -93,7 +96,9 @@ static void walk_block(const ring_source *s, const struct tpacket_block_desc *b,
     const uint8_t *at = (const uint8_t *)b + b->hdr.bh1.offset_to_first_pkt;
     for (uint32_t i = 0; i < b->hdr.bh1.num_pkts; i++) {
         const struct tpacket3_hdr *h = (const void *)at;
-        __builtin_prefetch(at + h->tp_next_offset);
+        /* Packets lie one behind the other, another processor has just written them. */
+        __builtin_prefetch(at + AHEAD);
+        __builtin_prefetch(at + AHEAD + CACHE_LINE);
         if (!frame_of(s, h, &batch[n]))
             batch[n] = (gp_frame){.len = h->tp_len}; /* counted as a packet without a valid IP header */
         if (++n == GP_FRAME_BATCH) {
@@ -208,7 +213,7 @@ static gp_code check_vlan(const ring_source *s, const gp_capconfig *cfg, gp_erro
 static gp_code attach_filter(ring_source *s, const gp_capconfig *cfg, gp_error *err)
 {
     struct sock_fprog prog = {0};
-    gp_code code = gp_link_filter(s->dlt, cfg, LINK_HEADROOM + GP_IP_SNAPLEN, &prog, err);
+    gp_code code = gp_link_filter(s->dlt, cfg, &prog, err);
     if (code != GP_OK)
         return code;
     if (setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)

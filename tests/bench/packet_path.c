@@ -57,7 +57,7 @@ void run_stage(bench *b)
             for (size_t i = at; i < at + BATCH; i++)
                 b->checksum += gp_packet_is_reply(&b->counted[i].packet);
         if (b->stage >= TABLE)
-            gp_flowtable_add(b->table, b->previous, b->stage == ALL ? batch : &b->counted[at], BATCH);
+            gp_flowtable_add(b->table, 0, b->previous, b->stage == ALL ? batch : &b->counted[at], BATCH);
     }
 }
 
@@ -84,7 +84,7 @@ static bool prepare(bench *b, uint32_t flows)
     for (uint64_t done = 0; done < flows; done += RING) {
         refill(b);
         for (size_t at = 0; at < RING; at += BATCH)
-            gp_flowtable_add(b->table, NULL, &b->counted[at], BATCH);
+            gp_flowtable_add(b->table, 0, NULL, &b->counted[at], BATCH);
     }
     return true;
 }

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (gp_flowtable_new(&t, NULL, 0, NULL) != GP_OK)
         return 0;
     const gp_counted c = {p, (uint32_t)size, data[0] & 1};
-    gp_flowtable_add(t, NULL, &c, 1);
+    gp_flowtable_add(t, 0, NULL, &c, 1);
     if (gp_flowtable_flows(t) != 1)
         abort();
     if (gp_flowtable_export(t, &flows, &n, NULL) != GP_OK || gp_flows_merge(flows, n) != 1)

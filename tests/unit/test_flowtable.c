@@ -185,7 +185,7 @@ static void a_table_agrees_with_the_naive_model(void **state)
                 batch[k] = random_packet(&seed, bytes[k], intervals[i].ports);
                 naive_add(&naive, &batch[k]);
             }
-            gp_flowtable_add(t, previous, batch, BATCH);
+            gp_flowtable_add(t, 0, previous, batch, BATCH);
             done += BATCH;
             if (done % 1500 == 0)
                 check_equal(t, &naive);
@@ -214,7 +214,7 @@ static void nothing_is_lost_while_a_table_grows(void **state)
             .len = host,
             .outgoing = i & 1,
         };
-        gp_flowtable_add(t, NULL, &c, 1);
+        gp_flowtable_add(t, 0, NULL, &c, 1);
     }
     assert_int_equal(gp_flowtable_flows(t), FLOWS);
     gp_counters sum = gp_flowtable_totals(t);
@@ -278,7 +278,7 @@ static void add_random(gp_flowtable *t, uint32_t *seed, uint32_t ports)
     gp_counted batch[BATCH];
     for (unsigned k = 0; k < BATCH; k++)
         batch[k] = random_packet(seed, bytes[k], ports);
-    gp_flowtable_add(t, NULL, batch, BATCH);
+    gp_flowtable_add(t, 0, NULL, batch, BATCH);
 }
 
 static void what_changed_can_be_followed(void **state)
