@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 /* "/status", "/status/eth0" or "/status?ifaces=eth0,eth1": v4's client and server speak all three. A name
  * that does not fit into a path segment, or that v4 finds too short for one, goes into the query. */
 static gp_code iface_path(gp_client *c, const char *route, const char *const *ifaces, size_t n, gp_buf *out,
@@ -94,6 +96,39 @@ gp_code gp_client_reload(gp_client *c, gp_config_update *out, gp_error *err)
 {
     gp_call call = {.method = "POST", .path = "/config/_reload"};
     return update(c, &call, out, err);
+}
+
+static gp_code log_level(gp_client *c, gp_call *call, char **out, gp_error *err)
+{
+    gp_code rc = gp_client_call(c, call, err);
+    if (rc == GP_OK) {
+        cJSON *root = cJSON_ParseWithLength(call->answer.data ? call->answer.data : "", call->answer.len);
+        const char *level = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "level"));
+        *out = level ? strdup(level) : NULL;
+        if (!*out)
+            rc = gp_fail(err, GP_ECORRUPT, "answer of %s: no level in it", c->addr);
+        cJSON_Delete(root);
+    }
+    gp_buf_free(&call->answer);
+    return rc;
+}
+
+gp_code gp_client_log_level(gp_client *c, char **out, gp_error *err)
+{
+    gp_call call = {.method = "GET", .path = "/-/logging"};
+    return log_level(c, &call, out, err);
+}
+
+gp_code gp_client_set_log_level(gp_client *c, const char *level, char **out, gp_error *err)
+{
+    gp_buf body = GP_BUF_INIT;
+    gp_buf_puts(&body, "{\"level\":");
+    gp_buf_json_str(&body, level);
+    gp_buf_putc(&body, '}');
+    gp_call call = {.method = "PUT", .path = "/-/logging", .body = &body};
+    gp_code rc = log_level(c, &call, out, err);
+    gp_buf_free(&body);
+    return rc;
 }
 
 gp_code gp_client_get(gp_client *c, const char *path, gp_buf *body, gp_error *err)

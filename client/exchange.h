@@ -31,11 +31,12 @@ typedef struct gp_exchange_config {
      */
     const gp_buf *args;
     const gp_buf *v4_args;
-    const char *v4_params; /* "a=b&c=d"; NULL: none */
-    int64_t timeout_ns;    /* 0: none */
-    size_t max_response;   /* bytes; 0: no limit */
-    uint64_t max_rows;     /* 0: no limit */
-    void *owner;           /* the caller's, see gp_exchange_owner */
+    const char *v4_params;  /* "a=b&c=d"; NULL: none */
+    const char *request_id; /* NULL: none */
+    int64_t timeout_ns;     /* 0: none */
+    size_t max_response;    /* bytes; 0: no limit */
+    uint64_t max_rows;      /* 0: no limit */
+    void *owner;            /* the caller's, see gp_exchange_owner */
 } gp_exchange_config;
 
 /* GP_EINVAL: the address is none. Whether the host can be reached shows later, as its outcome. */

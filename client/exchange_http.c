@@ -41,6 +41,7 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
     h->max_rows = cfg->max_rows;
     const gp_client_config client = {.addr = cfg->addr,
                                      .access = cfg->access,
+                                     .request_id = cfg->request_id,
                                      .timeout_ns = cfg->timeout_ns,
                                      .max_response = cfg->max_response};
     gp_code rc = gp_client_new(&h->client, &client, err);

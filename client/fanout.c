@@ -127,6 +127,7 @@ static gp_code begin_task(run *r, task *t, gp_error *err)
         .args = &asked->args,
         .v4_args = &asked->v4_args,
         .v4_params = asked->v4_params.data,
+        .request_id = r->opt->request_id,
         .timeout_ns = h->timeout_ns,
         .max_response = r->opt->max_response ? r->opt->max_response : DEFAULT_MAX_RESPONSE,
         .max_rows = r->opt->max_rows,

@@ -26,10 +26,11 @@ typedef struct gp_fanout_host {
 } gp_fanout_host;
 
 typedef struct gp_fanout_options {
-    size_t max_concurrent; /* hosts asked at a time; 0: all */
-    size_t max_response;   /* bytes per host; 0: 256 MiB */
-    uint64_t max_rows;     /* per host; 0: no limit */
-    int64_t deadline_ns;   /* of the whole query; 0: none */
+    size_t max_concurrent;  /* hosts asked at a time; 0: all */
+    size_t max_response;    /* bytes per host; 0: 256 MiB */
+    uint64_t max_rows;      /* per host; 0: no limit */
+    const char *request_id; /* by which the query is known in logs, sent along; NULL: none */
+    int64_t deadline_ns;    /* of the whole query; 0: none */
     bool (*canceled)(void *ctx);
     void (*tick)(void *ctx); /* called at least every 100 ms while hosts are still out; NULL: none */
     void *ctx;

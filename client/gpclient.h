@@ -37,6 +37,7 @@ typedef struct gp_client_config {
     int64_t timeout_ns;         /* of a whole request; 0: none */
     int64_t connect_timeout_ns; /* 0: 5 s */
     size_t max_response;        /* bytes; 0: 1 GiB */
+    const char *request_id;     /* sent as X-Request-ID, so that servers' logs name it; NULL: none. Copied */
     const char *user_agent;     /* NULL: "gpclient/<version>" */
     /* Polled while waiting; true ends the request with GP_ECANCELED. May be NULL. */
     bool (*canceled)(void *ctx);
@@ -80,6 +81,11 @@ gp_code gp_client_config_get(gp_client *c, const char *const *ifaces, size_t n, 
                              gp_error *err);
 gp_code gp_client_config_put(gp_client *c, const gp_capconfig_map *cfg, gp_config_update *out, gp_error *err);
 gp_code gp_client_reload(gp_client *c, gp_config_update *out, gp_error *err);
+
+/* Level of the service's log: "debug", "info", "warn", "error". *out has the level that holds now, malloc'ed.
+ */
+gp_code gp_client_log_level(gp_client *c, char **out, gp_error *err);
+gp_code gp_client_set_log_level(gp_client *c, const char *level, char **out, gp_error *err);
 
 /* Body of a GET of any path ("/-/info"), for whatever has no typed call. */
 gp_code gp_client_get(gp_client *c, const char *path, gp_buf *body, gp_error *err);

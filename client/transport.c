@@ -44,6 +44,13 @@ static bool add_token(gp_client *c, const char *token)
     return ok;
 }
 
+static bool add_request_id(gp_client *c, const char *id)
+{
+    char line[200];
+    int n = snprintf(line, sizeof line, "X-Request-ID: %s", id ? id : "");
+    return !id || (n > 0 && (size_t)n < sizeof line && add_header(c, line));
+}
+
 static bool set_file(CURL *h, CURLoption option, const char *path)
 {
     return !path || !*path || curl_easy_setopt(h, option, path) == CURLE_OK;
@@ -105,7 +112,7 @@ gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *er
     /* An empty "Expect:" keeps curl from waiting for "100 Continue" before it sends larger bodies. */
     if (!c->addr || !c->curl || !add_header(c, "Content-Type: application/json") ||
         !add_header(c, "Accept: application/json, text/event-stream") || !add_header(c, "Expect:") ||
-        !add_token(c, cfg->access.token) || !set_options(c, cfg)) {
+        !add_token(c, cfg->access.token) || !add_request_id(c, cfg->request_id) || !set_options(c, cfg)) {
         gp_client_free(c);
         return gp_fail(err, GP_ENOMEM, "cannot set up a client for %s", cfg->addr);
     }

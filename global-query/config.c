@@ -1,5 +1,6 @@
 #include "global-query/config.h"
 
+#include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 
 #include <errno.h>
@@ -107,6 +108,7 @@ SET_TEXT(token_file)
 SET_TEXT(sensor_ca)
 SET_TEXT(sensor_cert)
 SET_TEXT(sensor_key)
+SET_TEXT(audit_destination)
 #undef SET_TEXT
 
 static gp_code set_socket_mode(gp_gq_config *c, const char *v, gp_error *err)
@@ -117,6 +119,13 @@ static gp_code set_socket_mode(gp_gq_config *c, const char *v, gp_error *err)
         return gp_fail(err, GP_EINVAL, "server.socket.mode: \"%s\" is no mode from 0001 to 0777", v);
     c->socket_mode = (mode_t)mode;
     return GP_OK;
+}
+
+static gp_code set_slow_query(gp_gq_config *c, const char *v, gp_error *err)
+{
+    if (gp_duration_parse(v, &c->slow_query_ns, NULL) == GP_OK && c->slow_query_ns >= 0)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "logging.slow_query: \"%s\" is no duration (for example 5s)", v);
 }
 
 static gp_code set_allow_without_token(gp_gq_config *c, const char *v, gp_error *err)
@@ -171,6 +180,8 @@ static const setting settings[] = {
     {"logging.level", true, set_level},
     {"logging.encoding", true, set_encoding},
     {"logging.destination", true, set_destination},
+    {"logging.audit_destination", true, set_audit_destination},
+    {"logging.slow_query", true, set_slow_query},
     {"hosts.resolver.type", true, set_resolver},
     {"hosts.resolver.config", true, set_resolver_config},
     {"querier.type", true, set_querier},
@@ -399,6 +410,7 @@ void gp_gq_config_free(gp_gq_config *c)
     }
     free(c->resolvers);
     free(c->log_destination);
+    free(c->audit_destination);
     free(c->querier_type);
     free(c->querier_config);
     free(c->addr);

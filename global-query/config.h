@@ -7,7 +7,8 @@
  *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
  * and, beyond v4, server.page, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
  * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
- * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key
+ * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key, logging.audit_destination,
+ * logging.slow_query
  *
  * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
  * Ownership: gp_gq_config owns its strings.
@@ -28,7 +29,9 @@ typedef struct gp_gq_resolver_config {
 typedef struct gp_gq_config {
     gp_log_level level;
     gp_log_encoding encoding;
-    char *log_destination; /* NULL: stdout, as in v4 */
+    char *log_destination;   /* NULL: stdout, as in v4 */
+    char *audit_destination; /* NULL: the log */
+    int64_t slow_query_ns;   /* 0: none is logged */
     gp_gq_resolver_config *resolvers;
     size_t n_resolvers;
     char *querier_type; /* "api" */

@@ -40,7 +40,9 @@ static void print_help(void)
         "      --querier.type T          api (HTTP)\n"
         "      --hosts.resolver.type T   string (a list in the query) or static (a file); also "
         "--hosts.resolver.config\n"
-        "      --logging.level L, --logging.encoding logfmt|json, --logging.destination FILE\n"
+        "      --logging.level L, --logging.encoding logfmt|json,\n"
+        "      --logging.destination FILE|stdout|stderr|journald, --logging.audit_destination ...,\n"
+        "      --logging.slow_query 5s   log queries that take this long\n"
         "\n"
         "Example:\n"
         "  global-query server --server.addr localhost:8146 --querier.config endpoints.yaml\n"
@@ -71,7 +73,7 @@ static void reload(gp_gq_service *service, gp_log *log)
     if (gp_gq_reload(service, &err) == GP_OK)
         gp_log_info(log, "reloaded");
     else
-        gp_log_error(log, "TLS files and tokens not reloaded, the old ones stay in force",
+        gp_log_error(log, "not everything was reloaded; what was not stays as it was",
                      GP_F_STR("error", err.msg));
 }
 

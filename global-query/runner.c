@@ -291,7 +291,8 @@ static void lose_host(fleet_query *q, size_t i, gp_status_code status, const cha
     free(h->why);
     h->failure = status;
     h->why = strdup(why);
-    gp_log_error(q->runner->log, "query failed", GP_F_STR("hostname", h->name), GP_F_STR("error", why));
+    gp_log_error(q->runner->log, "query failed", GP_F_STR("hostname", h->name), GP_F_STR("error", why),
+                 GP_F_STR("request_id", q->hooks->request_id));
     if (!h->why)
         fail_query(q, GP_ENOMEM, &(gp_error){.msg = "out of memory for the status of a host"});
 }
@@ -397,8 +398,11 @@ static gp_code run_round(fleet_query *q, gp_error *err)
     size_t n = 0;
     gp_code rc = GP_OK;
     const gp_runner *r = q->runner;
-    gp_fanout_options opt = {
-        .max_concurrent = r->max_concurrent, .canceled = canceled, .tick = tick, .ctx = q};
+    gp_fanout_options opt = {.max_concurrent = r->max_concurrent,
+                             .request_id = q->hooks->request_id,
+                             .canceled = canceled,
+                             .tick = tick,
+                             .ctx = q};
     for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++)
         if (gp_topk_ask_of(q->topk, i))
             rc = add_to_round(q, i, gp_topk_ask_of(q->topk, i), &n, err);
@@ -427,7 +431,7 @@ static gp_code run_rounds(fleet_query *q, gp_error *err)
     if (rc == GP_OK)
         gp_log_debug(q->runner->log, "asked the fleet", GP_F_U64("hosts", q->n_hosts),
                      GP_F_U64("rounds", stats.rounds), GP_F_U64("rows_received", stats.rows_received),
-                     GP_F_U64("rows_left", stats.rows_left));
+                     GP_F_U64("rows_left", stats.rows_left), GP_F_STR("request_id", q->hooks->request_id));
     return rc;
 }
 

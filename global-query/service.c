@@ -7,6 +7,7 @@
 #include "proto/http/metrics.h"
 #include "proto/page/page.h"
 #include "proto/service/info_api.h"
+#include "proto/service/log_api.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +25,9 @@ struct gp_gq_service {
     gp_query_runner query;
     gp_service_info info;
     gp_openapi openapi;
-    gp_auth *auth; /* NULL: no token is asked for */
+    gp_log *log;
+    gp_log *own_audit; /* NULL: audit lines go to the log */
+    gp_auth *auth;     /* NULL: no token is asked for */
     char *sensor_token;
     gp_http_metrics *metrics;
     gp_page *page; /* NULL: not served */
@@ -84,6 +87,8 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
         rc = make_id(s, err);
     if (rc == GP_OK)
         rc = prepare_access(s, cfg, err);
+    if (rc == GP_OK && cfg->audit_destination)
+        rc = gp_log_open(&s->own_audit, cfg->audit_destination, cfg->level, cfg->encoding, err);
     if (rc == GP_OK && cfg->tokens)
         rc = gp_auth_new(&s->auth, &(gp_auth_config){.tokens_file = cfg->tokens, .log = log}, err);
     if (rc == GP_OK && cfg->page)
@@ -93,7 +98,12 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
     s->runner.endpoints = &s->endpoints;
     s->runner.max_concurrent = cfg->max_concurrent > 0 ? (size_t)cfg->max_concurrent : default_concurrency();
     s->runner.log = log;
-    s->query = (gp_query_runner){.ctx = &s->runner, .caller = s->caller, .run = gp_runner_run, .log = log};
+    s->log = log;
+    s->query = (gp_query_runner){.ctx = &s->runner,
+                                 .caller = s->caller,
+                                 .run = gp_runner_run,
+                                 .log = log,
+                                 .slow_ns = cfg->slow_query_ns};
     s->info = (gp_service_info){.name = "global_query"};
     s->openapi = gp_gq_openapi();
     return rc;
@@ -114,6 +124,8 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         {"GET", "/-/health", gp_info_api_health, &s->info, GP_HTTP_OPEN},
         {"GET", "/-/info", gp_info_api_info, &s->info, GP_HTTP_QUERY},
         {"GET", "/-/ready", gp_info_api_ready, &s->info, GP_HTTP_OPEN},
+        {"GET", "/-/logging", gp_log_api_get, log, GP_HTTP_QUERY},
+        {"PUT", "/-/logging", gp_log_api_put, log, GP_HTTP_CONTROL},
         {"POST", "/_query", gp_query_api_run, &s->query, GP_HTTP_QUERY},
         {"POST", "/_query/sse", gp_query_api_sse, &s->query, GP_HTTP_QUERY},
         {"POST", "/_query/validate", gp_query_api_validate_body, &s->query, GP_HTTP_QUERY},
@@ -138,6 +150,7 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         .section = "server",
         .max_connections = MAX_CONNECTIONS,
         .log = log,
+        .audit = s->own_audit ? s->own_audit : log,
         .server_name = "global-query",
         .cors_origins = (const char *const *)cfg->cors_origins,
         .n_cors_origins = cfg->n_cors_origins,
@@ -167,7 +180,10 @@ gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, g
 
 gp_code gp_gq_reload(gp_gq_service *s, gp_error *err)
 {
-    return gp_http_reload(s->server, err);
+    gp_code rc = gp_log_reopen(s->log, err);
+    gp_code audit = gp_log_reopen(s->own_audit, rc == GP_OK ? err : NULL);
+    gp_code doors = gp_http_reload(s->server, rc == GP_OK && audit == GP_OK ? err : NULL);
+    return rc != GP_OK ? rc : audit != GP_OK ? audit : doors;
 }
 
 unsigned gp_gq_port(const gp_gq_service *s)
@@ -184,6 +200,7 @@ void gp_gq_stop(gp_gq_service *s)
     gp_http_metrics_free(s->metrics);
     gp_page_free(s->page);
     gp_auth_free(s->auth);
+    gp_log_close(s->own_audit);
     free(s->sensor_token);
     gp_fanout_free(s->runner.fanout);
     gp_endpoints_free(&s->endpoints);

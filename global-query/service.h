@@ -14,7 +14,7 @@ gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, g
 /* The OpenAPI document that the service serves. */
 gp_openapi gp_gq_openapi(void);
 unsigned gp_gq_port(const gp_gq_service *s); /* 0 for UNIX sockets */
-/* Reads the TLS files and tokens again; a failure leaves the old ones in force. */
+/* Reads the TLS files and tokens again, and opens the logs again; each that fails stays as it was. */
 gp_code gp_gq_reload(gp_gq_service *s, gp_error *err);
 /* Ends running queries and frees. */
 void gp_gq_stop(gp_gq_service *s);

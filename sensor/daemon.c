@@ -18,6 +18,7 @@ typedef struct daemon_state {
     gp_engine *engine;
     gp_config_monitor *monitor;
     gp_sensor_api *api;
+    gp_log *own_audit; /* NULL: audit lines go to the log */
 } daemon_state;
 
 static gp_code live_flows(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *), void *sink_ctx,
@@ -93,13 +94,18 @@ static gp_code start_api(daemon_state *d, gp_error *err)
                                      .live = {d->manager, live_flows, live_ifaces},
                                      .log = d->log};
     gp_code rc = gp_engine_new(&d->engine, &engine, err);
+    if (rc == GP_OK && d->cfg->logging.audit_destination)
+        rc = gp_log_open(&d->own_audit, d->cfg->logging.audit_destination, d->cfg->logging.level,
+                         d->cfg->logging.encoding, err);
     if (rc != GP_OK)
         return rc;
     const gp_sensor_api_config api = {.api = &d->cfg->api,
                                       .engine = d->engine,
                                       .manager = d->manager,
                                       .monitor = d->monitor,
-                                      .log = d->log};
+                                      .log = d->log,
+                                      .audit = d->own_audit ? d->own_audit : d->log,
+                                      .slow_query_ns = d->cfg->logging.slow_query_ns};
     rc = gp_sensor_api_start(&d->api, &api, err);
     if (rc == GP_OK)
         gp_log_info(d->log, "API server started", GP_F_STR("addr", d->cfg->api.addr));
@@ -116,10 +122,21 @@ static void stop(daemon_state *d)
     if (d->manager)
         gp_manager_close(d->manager);
     gp_dbsink_free(d->sink);
+    gp_log_close(d->own_audit);
+}
+
+/* After logrotate has renamed them. */
+static void reopen_log(daemon_state *d, gp_log *log)
+{
+    gp_error err = GP_ERROR_INIT;
+    if (gp_log_reopen(log, &err) != GP_OK)
+        gp_log_error(d->log, "log not opened again, the old one goes on", GP_F_STR("error", err.msg));
 }
 
 static void reload(daemon_state *d)
 {
+    reopen_log(d, d->log);
+    reopen_log(d, d->own_audit);
     gp_config_update update = {0};
     gp_error err = GP_ERROR_INIT;
     if (gp_config_monitor_reload(d->monitor, &update, &err) == GP_OK)

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-typedef enum command { CMD_NONE, CMD_STATUS, CMD_CONFIG, CMD_VERSION, CMD_HELP } command;
+typedef enum command { CMD_NONE, CMD_STATUS, CMD_CONFIG, CMD_LOG_LEVEL, CMD_VERSION, CMD_HELP } command;
 
 typedef struct options {
     command cmd;
@@ -32,9 +32,10 @@ void options_free(options *o);
 /* help.c */
 void help_print(FILE *out, command cmd);
 
-/* status.c, config.c: append what goes to stdout. */
+/* status.c, config.c, loglevel.c: append what goes to stdout. */
 gp_code run_status(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err);
 gp_code run_config(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err);
+gp_code run_log_level(const options *o, gp_client *c, gp_buf *out, gp_error *err);
 
 /* "[eth0 eth1]", as v4 writes lists of names. */
 void put_names(gp_buf *out, const char *const *names, size_t n);

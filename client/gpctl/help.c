@@ -8,6 +8,7 @@ static const char root_text[] = "gpctl shows and changes what a running goprobe 
                                 "Available Commands:\n"
                                 "  config      Get or update goprobe's runtime configuration\n"
                                 "  help        Help about any command\n"
+                                "  log-level   Show or set the level of the log\n"
                                 "  status      Show capture status\n"
                                 "  version     Print version\n"
                                 "\n";
@@ -47,6 +48,17 @@ static const char config_text[] =
     "      --silent        don't output interface changes after update\n"
     "\n";
 
+static const char log_level_text[] = "Show or set the level of goprobe's (or global-query's) log until it "
+                                     "restarts: debug, info, warn or error.\n"
+                                     "\n"
+                                     "Usage:\n"
+                                     "  gpctl log-level [LEVEL] [flags]\n"
+                                     "\n"
+                                     "Examples:\n"
+                                     "  gpctl log-level -s localhost:8145\n"
+                                     "  gpctl log-level debug -s localhost:8145\n"
+                                     "\n";
+
 static const char version_text[] = "Print version\n"
                                    "\n"
                                    "Usage:\n"
@@ -77,11 +89,9 @@ static const char global_text[] =
 
 void help_print(FILE *out, command cmd)
 {
-    static const char *const texts[] = {[CMD_NONE] = root_text,
-                                        [CMD_STATUS] = status_text,
-                                        [CMD_CONFIG] = config_text,
-                                        [CMD_VERSION] = version_text,
-                                        [CMD_HELP] = root_text};
+    static const char *const texts[] = {
+        [CMD_NONE] = root_text,           [CMD_STATUS] = status_text,   [CMD_CONFIG] = config_text,
+        [CMD_LOG_LEVEL] = log_level_text, [CMD_VERSION] = version_text, [CMD_HELP] = root_text};
     fputs(texts[cmd], out);
     fputs(global_text, out);
     if (cmd == CMD_NONE || cmd == CMD_HELP)

@@ -46,7 +46,9 @@ static gp_code talk(const options *o, gp_buf *out, gp_error *err)
     gp_code rc = gp_client_new(&c, &cfg, err);
     block_signals();
     if (rc == GP_OK)
-        rc = o->cmd == CMD_STATUS ? run_status(o, c, color, out, err) : run_config(o, c, color, out, err);
+        rc = o->cmd == CMD_STATUS   ? run_status(o, c, color, out, err)
+             : o->cmd == CMD_CONFIG ? run_config(o, c, color, out, err)
+                                    : run_log_level(o, c, out, err);
     gp_client_free(c);
     if (rc == GP_OK && out->failed)
         rc = gp_fail(err, GP_ENOMEM, "out of memory for the output");

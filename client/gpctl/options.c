@@ -38,7 +38,11 @@ typedef struct flags {
 static const struct {
     const char *name;
     command cmd;
-} commands[] = {{"status", CMD_STATUS}, {"config", CMD_CONFIG}, {"version", CMD_VERSION}, {"help", CMD_HELP}};
+} commands[] = {{"status", CMD_STATUS},
+                {"config", CMD_CONFIG},
+                {"log-level", CMD_LOG_LEVEL},
+                {"version", CMD_VERSION},
+                {"help", CMD_HELP}};
 
 static gp_code find_command(const char *name, command *out, gp_error *err)
 {
@@ -169,6 +173,8 @@ static gp_code read_command(int argc, char **argv, const flags *f, options *o, g
     }
     if (o->cmd == CMD_NONE)
         return gp_fail(err, GP_EINVAL, "no sub-command provided");
+    if (o->cmd == CMD_LOG_LEVEL && o->n_ifaces > 1)
+        return gp_fail(err, GP_EINVAL, "log-level takes one level: debug, info, warn or error");
     return check_flags(f, o, err);
 }
 
@@ -292,7 +298,7 @@ gp_code options_parse(int argc, char **argv, options *o, gp_error *err)
     gp_code rc = read_flags(argc, argv, &f, o, err);
     if (rc == GP_OK)
         rc = read_command(argc, argv, &f, o, err);
-    if (rc == GP_OK && (o->cmd == CMD_STATUS || o->cmd == CMD_CONFIG))
+    if (rc == GP_OK && (o->cmd == CMD_STATUS || o->cmd == CMD_CONFIG || o->cmd == CMD_LOG_LEVEL))
         rc = read_settings(&f, o, err);
     return rc;
 }

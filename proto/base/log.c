@@ -1,6 +1,7 @@
 #include "proto/base/log.h"
 
 #include "proto/base/buf.h"
+#include "proto/base/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,20 +10,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 struct gp_log {
     int fd;
-    bool owns_fd;
+    char *path; /* of the file or of journald's socket; NULL: neither, and fd is not ours */
+    bool journal;
     gp_log_encoding encoding;
     atomic_int level;
 };
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const level_names[] = {"debug", "info", "warn", "error", "audit"};
+enum { N_SETTABLE = GP_LOG_AUDIT }; /* the levels that a log can have */
+
+static const char journald[] = "journald";
+
+static gp_code open_path(const gp_log *log, int *fd, gp_error *err)
+{
+    if (log->journal)
+        return gp_journal_open(log->path, fd, err);
+    *fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    return *fd < 0 ? gp_fail_errno(err, errno, "cannot open log file '%s'", log->path) : GP_OK;
+}
 
 static gp_code open_destination(gp_log *log, const char *destination, gp_error *err)
 {
+    const char *path = destination;
+    size_t n = sizeof journald - 1;
     if (!destination || !*destination || strcmp(destination, "stderr") == 0) {
         log->fd = STDERR_FILENO;
         return GP_OK;
@@ -31,12 +47,14 @@ static gp_code open_destination(gp_log *log, const char *destination, gp_error *
         log->fd = STDOUT_FILENO;
         return GP_OK;
     }
-    const char *path = strcmp(destination, "devnull") == 0 ? "/dev/null" : destination;
-    log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (log->fd < 0)
-        return gp_fail_errno(err, errno, "cannot open log file '%s'", path);
-    log->owns_fd = true;
-    return GP_OK;
+    if (strcmp(destination, "devnull") == 0)
+        path = "/dev/null";
+    if (strncmp(destination, journald, n) == 0 && (!destination[n] || destination[n] == ':')) {
+        log->journal = true;
+        path = destination[n] ? destination + n + 1 : GP_JOURNAL_SOCKET;
+    }
+    log->path = strdup(path);
+    return log->path ? open_path(log, &log->fd, err) : gp_fail(err, GP_ENOMEM, "out of memory for the log");
 }
 
 gp_code gp_log_open(gp_log **out, const char *destination, gp_log_level level, gp_log_encoding encoding,
@@ -49,6 +67,7 @@ gp_code gp_log_open(gp_log **out, const char *destination, gp_log_level level, g
     atomic_init(&log->level, (int)level);
     gp_code code = open_destination(log, destination, err);
     if (code != GP_OK) {
+        free(log->path);
         free(log);
         return code;
     }
@@ -60,16 +79,31 @@ void gp_log_close(gp_log *log)
 {
     if (!log)
         return;
-    if (log->owns_fd)
+    if (log->path)
         close(log->fd);
+    free(log->path);
     free(log);
+}
+
+/* The number of the descriptor stays, so that nobody who is writing needs to know. */
+gp_code gp_log_reopen(gp_log *log, gp_error *err)
+{
+    int fd = -1;
+    if (!log || !log->path)
+        return GP_OK;
+    gp_code rc = open_path(log, &fd, err);
+    if (rc == GP_OK && dup3(fd, log->fd, O_CLOEXEC) < 0)
+        rc = gp_fail_errno(err, errno, "cannot open log file '%s' again", log->path);
+    if (fd >= 0)
+        close(fd);
+    return rc;
 }
 
 bool gp_log_level_parse(const char *name, gp_log_level *out)
 {
-    if (strcmp(name, "warning") == 0)
+    if (strcasecmp(name, "warning") == 0)
         name = "warn";
-    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
+    for (size_t i = 0; i < N_SETTABLE; i++) {
         if (strcasecmp(name, level_names[i]) == 0) {
             *out = (gp_log_level)i;
             return true;
@@ -143,9 +177,8 @@ static void put_key(gp_buf *b, gp_log_encoding enc, const char *key)
     gp_buf_putc(b, '=');
 }
 
-static void put_field(gp_buf *b, gp_log_encoding enc, const gp_log_field *f)
+static void put_value(gp_buf *b, gp_log_encoding enc, const gp_log_field *f)
 {
-    put_key(b, enc, f->key);
     switch (f->type) {
     case GP_FIELD_STR:
         put_text(b, enc, f->v.str ? f->v.str : "");
@@ -168,6 +201,12 @@ static void put_field(gp_buf *b, gp_log_encoding enc, const gp_log_field *f)
     }
 }
 
+static void put_field(gp_buf *b, gp_log_encoding enc, const gp_log_field *f)
+{
+    put_key(b, enc, f->key);
+    put_value(b, enc, f);
+}
+
 static void put_time(gp_buf *b, gp_log_encoding enc)
 {
     struct timespec now;
@@ -180,22 +219,73 @@ static void put_time(gp_buf *b, gp_log_encoding enc)
     put_field(b, enc, &GP_F_STR("time", text));
 }
 
+static void put_line(gp_buf *line, gp_log_encoding enc, gp_log_level level, const char *msg,
+                     const gp_log_field *fields, size_t n)
+{
+    if (enc == GP_LOG_JSON)
+        gp_buf_putc(line, '{');
+    put_time(line, enc);
+    put_field(line, enc, &GP_F_STR("level", level_names[level]));
+    put_field(line, enc, &GP_F_STR("msg", msg));
+    for (size_t i = 0; i < n; i++)
+        if (fields[i].key)
+            put_field(line, enc, &fields[i]);
+    gp_buf_puts(line, enc == GP_LOG_JSON ? "}\n" : "\n");
+}
+
+/* MESSAGE is for people who read the journal as text; the fields stand beside it once more, for filters. */
+static void put_datagram(gp_buf *out, gp_log_level level, const char *msg, const gp_log_field *fields,
+                         size_t n)
+{
+    static const char *const priorities[] = {"7", "6", "4", "3", "5"}; /* syslog(3) */
+    gp_buf text = GP_BUF_INIT;
+    gp_journal_put(out, "", "PRIORITY", priorities[level]);
+    gp_journal_put(out, "", "SYSLOG_IDENTIFIER", program_invocation_short_name);
+    gp_buf_puts(&text, msg);
+    for (size_t i = 0; i < n; i++)
+        if (fields[i].key)
+            put_field(&text, GP_LOG_LOGFMT, &fields[i]);
+    gp_journal_put(out, "", "MESSAGE", text.data ? text.data : msg);
+    for (size_t i = 0; i < n; i++) {
+        gp_buf_clear(&text);
+        if (!fields[i].key)
+            continue;
+        if (fields[i].type == GP_FIELD_STR)
+            gp_buf_puts(&text, fields[i].v.str ? fields[i].v.str : "");
+        else
+            put_value(&text, GP_LOG_LOGFMT, &fields[i]);
+        gp_journal_put(out, "GP_", fields[i].key, text.data ? text.data : "");
+    }
+    gp_buf_free(&text);
+}
+
+static ssize_t send_datagram(const gp_log *log, const gp_buf *b)
+{
+    return send(log->fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* A log that cannot be written must not stop the service: a journal that is too slow loses lines rather than
+ * holding us up. One that was restarted is looked for once. */
+static void send_out(gp_log *log, const gp_buf *b)
+{
+    ssize_t sent = log->journal ? send_datagram(log, b) : write(log->fd, b->data, b->len);
+    if (sent < 0 && log->journal && (errno == ECONNREFUSED || errno == ENOTCONN || errno == ECONNRESET) &&
+        gp_log_reopen(log, NULL) == GP_OK)
+        sent = send_datagram(log, b);
+    if (sent < 0)
+        errno = 0;
+}
+
 void gp_log_write(gp_log *log, gp_log_level level, const char *msg, const gp_log_field *fields, size_t n)
 {
     if (!gp_log_enabled(log, level))
         return;
     gp_buf line = GP_BUF_INIT;
-    if (log->encoding == GP_LOG_JSON)
-        gp_buf_putc(&line, '{');
-    put_time(&line, log->encoding);
-    put_field(&line, log->encoding, &GP_F_STR("level", level_names[level]));
-    put_field(&line, log->encoding, &GP_F_STR("msg", msg));
-    for (size_t i = 0; i < n; i++)
-        if (fields[i].key)
-            put_field(&line, log->encoding, &fields[i]);
-    gp_buf_puts(&line, log->encoding == GP_LOG_JSON ? "}\n" : "\n");
-    /* A log that cannot be written must not stop the service. */
-    if (!line.failed && write(log->fd, line.data, line.len) < 0)
-        errno = 0;
+    if (log->journal)
+        put_datagram(&line, level, msg, fields, n);
+    else
+        put_line(&line, log->encoding, level, msg, fields, n);
+    if (!line.failed)
+        send_out(log, &line);
     gp_buf_free(&line);
 }

@@ -1,5 +1,6 @@
 /*
- * log.h - structured logs: one line per event, logfmt (default) or JSON, to stderr, stdout or a file.
+ * log.h - structured logs: one line per event, logfmt (default) or JSON, to stderr, stdout or a file; or to
+ * journald, where fields stay fields.
  *
  * A gp_log is made once by main() and handed down; there is no global logger. Every function takes
  * NULL for "do not log". Lines are written with one write(2) each, so lines of several threads never
@@ -15,7 +16,8 @@
 
 #include <stdint.h>
 
-typedef enum gp_log_level { GP_LOG_DEBUG, GP_LOG_INFO, GP_LOG_WARN, GP_LOG_ERROR } gp_log_level;
+/* GP_LOG_AUDIT is written whatever the level of the log: who changed what. */
+typedef enum gp_log_level { GP_LOG_DEBUG, GP_LOG_INFO, GP_LOG_WARN, GP_LOG_ERROR, GP_LOG_AUDIT } gp_log_level;
 typedef enum gp_log_encoding { GP_LOG_LOGFMT, GP_LOG_JSON } gp_log_encoding;
 
 typedef struct gp_log gp_log;
@@ -38,10 +40,14 @@ typedef struct gp_log_field {
 #define GP_F_F64(k, x)  ((gp_log_field){.key = (k), .type = GP_FIELD_F64, .v.f64 = (x)})
 #define GP_F_BOOL(k, t) ((gp_log_field){.key = (k), .type = GP_FIELD_BOOL, .v.boolean = (t)})
 
-/* destination: NULL or "stderr", "stdout", "devnull", or the path of a file to append to. */
+/* destination: NULL or "stderr", "stdout", "devnull", "journald" (also "journald:/path/of/its/socket"), or
+ * the path of a file to append to. */
 gp_code gp_log_open(gp_log **out, const char *destination, gp_log_level level, gp_log_encoding encoding,
                     gp_error *err);
 void gp_log_close(gp_log *log);
+/* Opens the file, or the way to journald, again, for after it was renamed (logrotate) or restarted. Others
+ * may write meanwhile; each line goes to the old or to the new file. A failure leaves the old one open. */
+gp_code gp_log_reopen(gp_log *log, gp_error *err);
 
 /* "debug", "info", "warn" ("warning"), "error"; false if the name is none of them. */
 bool gp_log_level_parse(const char *name, gp_log_level *out);
@@ -65,6 +71,7 @@ void gp_log_write(gp_log *log, gp_log_level level, const char *msg, const gp_log
 #define gp_log_debug(log, ...)           GP_LOG_AT_(log, GP_LOG_DEBUG, __VA_ARGS__, (gp_log_field){.key = NULL})
 #define gp_log_info(log, ...)            GP_LOG_AT_(log, GP_LOG_INFO, __VA_ARGS__, (gp_log_field){.key = NULL})
 #define gp_log_warn(log, ...)            GP_LOG_AT_(log, GP_LOG_WARN, __VA_ARGS__, (gp_log_field){.key = NULL})
+#define gp_log_audit(log, ...)           GP_LOG_AT_(log, GP_LOG_AUDIT, __VA_ARGS__, (gp_log_field){.key = NULL})
 #define gp_log_error(log, ...)           GP_LOG_AT_(log, GP_LOG_ERROR, __VA_ARGS__, (gp_log_field){.key = NULL})
 #define GP_LOG_AT_(log, level, msg, ...) GP_LOG_AT(log, level, msg, __VA_ARGS__)
 

@@ -23,6 +23,8 @@ static gp_connection *begin(gp_http_server *s, struct MHD_Connection *c)
     gp_connection *conn = calloc(1, sizeof *conn);
     if (conn && s->tls)
         conn->tls = gp_tls_attach(s->tls, gp_http_tls_session(c));
+    if (conn)
+        gp_http_write_peer(c, socket_of(c), conn->peer, sizeof conn->peer);
     if (!conn || (s->tls && !conn->tls))
         shutdown(socket_of(c), SHUT_RDWR);
     return conn;

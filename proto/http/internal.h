@@ -33,6 +33,7 @@ void gp_listener_close(gp_listener *l);
 /* A connection, from before its first byte (connection.c). */
 typedef struct gp_connection {
     gp_tls_set *tls; /* NULL: plain */
+    char peer[80];   /* where from, for logs */
 } gp_connection;
 
 struct gp_http_server {
@@ -40,6 +41,7 @@ struct gp_http_server {
     gp_listener listener;
     gp_tls *tls; /* NULL: plain HTTP */
     gp_auth *auth;
+    gp_log *audit;
     gp_http_route *routes;
     size_t n_routes;
     size_t max_body;
@@ -77,7 +79,10 @@ struct gp_http_stream {
 struct gp_http_request {
     gp_http_server *server;
     struct MHD_Connection *connection;
+    gp_connection *conn;
     int fd;
+    char id[GP_REQUEST_ID_MAX + 1];
+    gp_buf note; /* for the audit log */
 
     const char *method; /* of the matched route, or the client's */
     char *method_text;
@@ -116,6 +121,11 @@ void gp_http_request_free(gp_http_request *req);
 void gp_http_on_connection(void *server, struct MHD_Connection *c, void **context,
                            enum MHD_ConnectionNotificationCode what);
 gnutls_session_t gp_http_tls_session(struct MHD_Connection *c); /* NULL: plain */
+
+/* caller.c */
+void gp_http_write_peer(struct MHD_Connection *c, int fd, char *dst, size_t size);
+void gp_http_take_id(gp_http_request *req);
+void gp_http_audit(gp_http_request *req);
 
 /* access.c */
 void gp_http_check_access(gp_http_request *req);

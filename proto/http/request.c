@@ -59,12 +59,15 @@ gp_http_request *gp_http_request_new(gp_http_server *s, struct MHD_Connection *c
     pthread_cond_init(&req->changed, &attr);
     pthread_condattr_destroy(&attr);
     clock_gettime(CLOCK_MONOTONIC, &req->began);
+    const union MHD_ConnectionInfo *context = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    req->conn = context ? context->socket_context : NULL;
     req->path = keep(&req->text, url);
     if (!req->method || !collect(req, MHD_GET_ARGUMENT_KIND, &req->params) ||
         !collect(req, MHD_HEADER_KIND, &req->headers)) {
         gp_http_request_free(req);
         return NULL;
     }
+    gp_http_take_id(req);
     return req;
 }
 
@@ -77,6 +80,7 @@ void gp_http_request_free(gp_http_request *req)
     free(req->headers.items);
     gp_buf_free(&req->text);
     gp_buf_free(&req->body);
+    gp_buf_free(&req->note);
     gp_buf_free(&req->stream.pending);
     gp_buf_free(&req->response.body);
     free(req);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GZIP_FROM = 1024, REQUEST_ID_MAX = 128 };
+enum { GZIP_FROM = 1024 };
 
 static const char problem_type[] = "application/problem+json";
 
@@ -32,21 +32,9 @@ void gp_http_error(gp_http_response *res, int status, const char *fmt, ...)
     gp_problem_free(&p);
 }
 
-/* An ID is passed back only if it is short and printable: it ends up in logs. */
-static bool sane_id(const char *id)
-{
-    size_t n = strlen(id);
-    for (size_t i = 0; i < n; i++)
-        if (id[i] < 0x21 || id[i] > 0x7e)
-            return false;
-    return n > 0 && n <= REQUEST_ID_MAX;
-}
-
 void gp_http_common_headers(gp_http_request *req, struct MHD_Response *r)
 {
-    const char *id = gp_http_header(req, "X-Request-ID");
-    if (id && sane_id(id))
-        MHD_add_response_header(r, "X-Request-ID", id);
+    MHD_add_response_header(r, "X-Request-ID", req->id);
     if (req->server->server_name)
         MHD_add_response_header(r, "Server", req->server->server_name);
     gp_http_cors_headers(req, r);

@@ -93,12 +93,14 @@ static double seconds_since(const struct timespec *began)
     return (double)(now.tv_sec - began->tv_sec) + 1e-9 * (double)(now.tv_nsec - began->tv_nsec);
 }
 
-static void log_answer(const gp_http_request *req, double seconds)
+static void log_answer(gp_http_request *req, double seconds)
 {
     gp_log_level level = req->status >= 500 ? GP_LOG_WARN : req->status >= 400 ? GP_LOG_INFO : GP_LOG_DEBUG;
     GP_LOG_AT(req->server->log, level, "handled request", GP_F_STR("method", req->method),
               GP_F_STR("path", gp_http_path(req)), GP_F_I64("status", req->status),
-              GP_F_U64("bytes", req->bytes), GP_F_F64("seconds", seconds));
+              GP_F_U64("bytes", req->bytes), GP_F_F64("seconds", seconds),
+              GP_F_STR("from", gp_http_peer(req)), GP_F_STR("who", gp_http_who(req)),
+              GP_F_STR("request_id", req->id));
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
@@ -126,6 +128,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
         if (s->observe)
             s->observe(s->observe_ctx, &seen);
     }
+    gp_http_audit(req);
     gp_http_request_free(req);
     pthread_mutex_lock(&s->lock);
     s->active--;
@@ -162,6 +165,7 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
     s->idle_timeout_s = cfg->idle_timeout_s ? cfg->idle_timeout_s : DEFAULT_IDLE_S;
     s->log = cfg->log;
     s->auth = cfg->auth;
+    s->audit = cfg->audit;
     s->server_name = cfg->server_name;
     s->cors_origins = cfg->cors_origins;
     s->n_cors_origins = cfg->n_cors_origins;

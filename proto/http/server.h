@@ -92,6 +92,7 @@ typedef struct gp_http_config {
     size_t max_body;          /* bytes; 0: 16 MiB */
     unsigned idle_timeout_s;  /* 0: 30 s */
     gp_log *log;
+    gp_log *audit;           /* gets a line for every call of a route for GP_HTTP_CONTROL; NULL: none */
     const char *server_name; /* "goprobe/5.0.0" */
     /* Origins whose web pages may call (Fetch, 3.2); "*" for all. Strings must outlive the server. */
     const char *const *cors_origins;
@@ -128,6 +129,16 @@ typedef struct gp_http_params {
 } gp_http_params;
 bool gp_http_params_next(void *gp_http_params_ptr, const char **key, const char **value);
 const char *gp_http_header(const gp_http_request *req, const char *name);
+enum { GP_REQUEST_ID_MAX = 128 };
+/* By which the request is known in logs: the client's X-Request-ID, or one of ours. It is returned to the
+ * client and goes along with whatever is asked of others for this request. */
+const char *gp_http_request_id(const gp_http_request *req);
+/* "10.1.2.3:4567", "unix:uid=0,pid=123" */
+const char *gp_http_peer(const gp_http_request *req);
+/* The name of the token, or else of the client's certificate; "" where there is neither. */
+const char *gp_http_who(gp_http_request *req);
+/* What a control call did, for the audit log (copied). */
+void gp_http_note(gp_http_request *req, const char *text);
 const char *gp_http_body(const gp_http_request *req, size_t *len);
 /* True once the peer closed the connection or the server is stopping: long work should end. */
 bool gp_http_canceled(const gp_http_request *req);

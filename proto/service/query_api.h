@@ -16,6 +16,7 @@ typedef struct gp_query_hooks {
     void (*keepalive)(void *ctx);                        /* NULL: nobody wants them */
     void (*partial)(void *ctx, const gp_result *so_far); /* NULL: only the final result counts */
     void *ctx;
+    const char *request_id; /* by which the query is known in logs, to be passed on */
 } gp_query_hooks;
 
 typedef struct gp_query_runner {
@@ -27,6 +28,7 @@ typedef struct gp_query_runner {
     gp_code (*run)(void *ctx, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                    gp_result *out, gp_problem *problem, gp_error *err);
     gp_log *log;
+    int64_t slow_ns; /* queries that take this long are logged; 0: none are */
 } gp_query_runner;
 
 /* Handlers; ctx is the gp_query_runner. */

@@ -32,6 +32,10 @@ static void add_all(routes *r, gp_sensor_api *a)
     add_for(r, GP_HTTP_OPEN, "GET", "/-/health", gp_info_api_health, &a->info);
     add(r, "GET", "/-/info", gp_info_api_info, &a->info);
     add_for(r, GP_HTTP_OPEN, "GET", "/-/ready", gp_info_api_ready, &a->info);
+    if (a->cfg.log) {
+        add(r, "GET", "/-/logging", gp_log_api_get, a->cfg.log);
+        add_for(r, GP_HTTP_CONTROL, "PUT", "/-/logging", gp_log_api_put, a->cfg.log);
+    }
     add(r, "POST", "/_query", gp_query_api_run, &a->runner);
     add(r, "POST", "/_query/sse", gp_query_api_sse, &a->runner);
     add(r, "POST", "/_query/validate", gp_query_api_validate_body, &a->runner);
@@ -90,7 +94,7 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
     char version[48];
     gp_info_version(version, sizeof version);
     snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
-    a->runner = (gp_query_runner){a, a->caller, gp_api_admit, gp_api_run, a->cfg.log};
+    a->runner = (gp_query_runner){a, a->caller, gp_api_admit, gp_api_run, a->cfg.log, a->cfg.slow_query_ns};
     a->info = (gp_service_info){"goprobe"};
     a->openapi = gp_sensor_openapi();
     return rc;
@@ -117,6 +121,7 @@ gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg
             .allow_without_token = cfg->api->allow_without_token,
             .section = "api",
             .log = cfg->log,
+            .audit = cfg->audit,
             .server_name = "goprobe",
             .observe = a->metrics ? gp_http_metrics_observe : NULL,
             .observe_ctx = a->metrics};

@@ -20,6 +20,8 @@ typedef struct gp_sensor_api_config {
     gp_capture_manager *manager;
     gp_config_monitor *monitor;
     gp_log *log;
+    gp_log *audit;         /* who changed what; NULL: nowhere */
+    int64_t slow_query_ns; /* queries that take this long are logged; 0: none are */
 } gp_sensor_api_config;
 
 typedef struct gp_sensor_api gp_sensor_api;

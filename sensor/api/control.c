@@ -148,15 +148,34 @@ void gp_api_config_get_one(gp_http_request *req, gp_http_response *res, void *ap
         answer_config(api, req, res, &iface, 1);
 }
 
-static void answer_update(const gp_http_request *req, gp_http_response *res, gp_config_update *update)
+static void put_changes(gp_buf *out, const char *what, const gp_iface_changes *changes)
 {
+    for (size_t i = 0; i < changes->n; i++)
+        gp_buf_printf(out, "%s%s %s%s", out->len ? ", " : "", what, changes->items[i].iface,
+                      changes->items[i].success ? "" : " (failed)");
+}
+
+/* For the audit log: "enabled eth0, disabled eth1". */
+static void note_update(gp_http_request *req, const gp_config_update *update)
+{
+    gp_buf text = {.limit = 4096};
+    put_changes(&text, "enabled", &update->enabled);
+    put_changes(&text, "updated", &update->updated);
+    put_changes(&text, "disabled", &update->disabled);
+    gp_http_note(req, text.len ? text.data : "nothing changed");
+    gp_buf_free(&text);
+}
+
+static void answer_update(gp_http_request *req, gp_http_response *res, gp_config_update *update)
+{
+    note_update(req, update);
     gp_buf json = GP_BUF_INIT;
     update->status_code = 200;
     gp_config_update_to_json(update, &json);
     gp_http_answer(req, res, 200, &update_schema, &json);
 }
 
-static void put_config(gp_sensor_api *a, const gp_http_request *req, gp_http_response *res,
+static void put_config(gp_sensor_api *a, gp_http_request *req, gp_http_response *res,
                        const gp_capconfig_map *ifaces)
 {
     gp_error err = GP_ERROR_INIT;

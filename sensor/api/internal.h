@@ -7,6 +7,7 @@
 #include "proto/http/server.h"
 #include "proto/page/page.h"
 #include "proto/service/info_api.h"
+#include "proto/service/log_api.h"
 #include "proto/service/openapi.h"
 #include "proto/service/query_api.h"
 #include "sensor/api/api.h"

@@ -191,6 +191,8 @@ static const char *metavar(const gp_option *o)
         return " a,b,...";
     case GP_OPT_MODE:
         return " mode";
+    case GP_OPT_DURATION:
+        return " duration";
     default:
         return is_switch(o) ? "" : " string";
     }

@@ -76,7 +76,9 @@ typedef struct gp_journal_options {
 } gp_journal_options;
 
 typedef struct gp_logging_config {
-    char *destination; /* NULL: stdout, as in v4 */
+    char *destination;       /* NULL: stdout, as in v4 */
+    char *audit_destination; /* NULL: the log */
+    int64_t slow_query_ns;   /* 0: none is logged */
     gp_log_level level;
     gp_log_encoding encoding;
 } gp_logging_config;
@@ -120,6 +122,7 @@ typedef enum gp_option_type {
     GP_OPT_INT,
     GP_OPT_F64,
     GP_OPT_LIST,
+    GP_OPT_DURATION, /* int64_t, nanoseconds */
     GP_OPT_MODE,
     GP_OPT_CODEC,
     GP_OPT_LEVEL,

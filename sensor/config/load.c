@@ -1,5 +1,6 @@
 /* From the three sources to a gp_sensor_config. */
 #include "proto/query/ifsel.h"
+#include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 #include "sensor/config/config.h"
 #include "sensor/config/validate.h"
@@ -142,6 +143,15 @@ static gp_code read_mode(const gp_yaml_node *n, mode_t *out, gp_error *err)
     return GP_OK;
 }
 
+static gp_code read_duration(const gp_yaml_node *n, int64_t *out, gp_error *err)
+{
+    const char *text = NULL;
+    gp_code rc = gp_yaml_str(n, &text, err);
+    if (rc == GP_OK && text && (gp_duration_parse(text, out, NULL) != GP_OK || *out < 0))
+        return gp_yaml_fail(n, err, "\"%.200s\" is not a duration (for example 5s)", text);
+    return rc;
+}
+
 static gp_code read_str(const gp_yaml_node *n, char **out, gp_error *err)
 {
     gp_code rc = gp_yaml_strdup(n, out, err);
@@ -170,6 +180,8 @@ static gp_code read_option(const gp_option *o, const gp_yaml_node *n, void *at, 
         return gp_yaml_f64(n, -1e300, 1e300, at, err);
     case GP_OPT_LIST:
         return read_list(n, at, err);
+    case GP_OPT_DURATION:
+        return read_duration(n, at, err);
     case GP_OPT_MODE:
         return read_mode(n, at, err);
     case GP_OPT_CODEC:
@@ -365,6 +377,7 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     free(cfg->api.tls.client_ca);
     gp_yaml_strlist_free(cfg->api.keys.items, cfg->api.keys.n);
     free(cfg->logging.destination);
+    free(cfg->logging.audit_destination);
     gp_yaml_strlist_free(cfg->warnings.items, cfg->warnings.n);
     *cfg = (gp_sensor_config){0};
 }

@@ -85,6 +85,7 @@ typedef struct fixture {
     char dir[GP_TEMPDIR_LEN];
     char tokens[96], out[96];
     gp_auth *auth;
+    gp_log *audit;
     gp_http_server *server;
     char addr[160];
 } fixture;
@@ -105,6 +106,7 @@ static int tear_down(void **state)
     fixture *f = *state;
     gp_http_stop(f->server);
     gp_auth_free(f->auth);
+    gp_log_close(f->audit);
     gp_tempdir_remove(f->dir);
     free(f);
     return 0;
@@ -185,6 +187,7 @@ static void command(void **state)
 static void hello(gp_http_request *req, gp_http_response *res, void *ctx)
 {
     (void)ctx;
+    gp_http_note(req, "enabled eth0");
     const char *body = strcmp(gp_http_method(req), "GET") == 0 ? "{}" : "{\"status_code\":200}";
     gp_buf_puts(&res->body, body);
 }
@@ -207,7 +210,8 @@ static void serve_with_tokens(fixture *f)
     const char *keys[] = {"da53ae3fb482db63d9606a9324a694bf51f7ad4"};
     const gp_auth_config auth = {.tokens_file = f->tokens, .keys = keys, .n_keys = 1};
     assert_int_equal(gp_auth_new(&f->auth, &auth, NULL), GP_OK);
-    assert_int_equal(serve(f, &(gp_http_config){.addr = "127.0.0.1:0", .auth = f->auth}, NULL), GP_OK);
+    const gp_http_config cfg = {.addr = "127.0.0.1:0", .auth = f->auth, .audit = f->audit};
+    assert_int_equal(serve(f, &cfg, NULL), GP_OK);
 }
 
 static gp_client *client(const fixture *f, const char *token)
@@ -260,6 +264,43 @@ static void scopes(void **state)
     assert_int_equal(change(f, admin, &err), GP_OK);
     assert_int_equal(change(f, NULL, &err), GP_EPERM);
     assert_int_equal(change(f, "da53ae3fb482db63d9606a9324a694bf51f7ad4", NULL), GP_OK);
+    free(reader);
+    free(admin);
+}
+
+/* Who, what, from where, and what came of it; never the token. */
+static void control_calls_are_audited(void **state)
+{
+    fixture *f = *state;
+    char path[96];
+    char text[4096];
+    char *reader = NULL;
+    char *admin = NULL;
+    make_token(f, "reader", "query", &reader);
+    make_token(f, "admin", "control", &admin);
+    snprintf(path, sizeof path, "%s/audit", f->dir);
+    assert_int_equal(gp_log_open(&f->audit, path, GP_LOG_ERROR, GP_LOG_LOGFMT, NULL), GP_OK);
+    serve_with_tokens(f);
+    assert_int_equal(get(f, reader, "/status", NULL), GP_OK);
+    assert_int_equal(change(f, reader, NULL), GP_EPERM);
+    assert_int_equal(change(f, NULL, NULL), GP_EPERM);
+    assert_int_equal(change(f, admin, NULL), GP_OK);
+    gp_http_stop(f->server);
+    f->server = NULL;
+    snprintf(f->out, sizeof f->out, "%s", path);
+    read_out(f, text, sizeof text);
+    assert_null(strstr(text, "/status"));
+    assert_null(strstr(text, admin));
+    const char *denied = strstr(text, "level=audit msg=\"control call\" who=reader from=127.0.0.1:");
+    assert_non_null(denied);
+    assert_non_null(strstr(denied, "method=POST path=/config/_reload outcome=denied status=403 request_id="));
+    const char *nobody = strstr(text, "who=anonymous from=127.0.0.1:");
+    assert_non_null(nobody);
+    assert_non_null(strstr(nobody, "outcome=denied status=401"));
+    const char *done = strstr(text, "who=admin from=127.0.0.1:");
+    assert_non_null(done);
+    assert_non_null(strstr(done, "outcome=done status=200"));
+    assert_non_null(strstr(done, "detail=\"enabled eth0\""));
     free(reader);
     free(admin);
 }
@@ -340,6 +381,7 @@ int main(void)
         cmocka_unit_test(known_hash),
         cmocka_unit_test_setup_teardown(command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scopes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(control_calls_are_audited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(file_is_read_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(open_address_needs_a_decision, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unix_socket_has_owner_group_and_mode, set_up, tear_down),

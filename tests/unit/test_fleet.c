@@ -103,12 +103,17 @@ typedef struct fake_sensor {
     const char *garbage;
     unsigned delay_ms;
     gp_http_server *server;
+    char request_id[GP_REQUEST_ID_MAX + 1]; /* of the last query */
+    char authorization[128];
 } fake_sensor;
 
 static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
 {
     fake_sensor *s = ctx;
     gp_result r;
+    const char *authorization = gp_http_header(req, "Authorization");
+    snprintf(s->request_id, sizeof s->request_id, "%s", gp_http_request_id(req));
+    snprintf(s->authorization, sizeof s->authorization, "%s", authorization ? authorization : "");
     for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
         usleep(10000);
     if (s->status) {
@@ -326,7 +331,8 @@ static void the_service_answers(void **state)
     fake_sensor s = {.host = "a", .bytes = 77};
     char dir[GP_TEMPDIR_LEN];
     char path[128];
-    char text[128];
+    char token[128];
+    char text[256];
     char addr[64];
     gp_gq_command command;
     gp_gq_config cfg;
@@ -338,7 +344,9 @@ static void the_service_answers(void **state)
     gp_tempdir_make(dir);
     start_sensor(&s);
     snprintf(path, sizeof path, "%s/endpoints.yaml", dir);
-    snprintf(text, sizeof text, "a: {addr: '127.0.0.1:%u'}\n", gp_http_port(s.server));
+    snprintf(token, sizeof token, "%s/token", dir);
+    write_file(token, "gp_secret\n");
+    snprintf(text, sizeof text, "a: {addr: '127.0.0.1:%u', token_file: %s}\n", gp_http_port(s.server), token);
     write_file(path, text);
     char *argv[] = {"global-query", "server", "--server.addr=127.0.0.1:0", "--querier.config", path, NULL};
     if (gp_gq_config_load(5, argv, &command, &cfg, &err) != GP_OK ||
@@ -346,7 +354,8 @@ static void the_service_answers(void **state)
         fail_msg("%s", err.msg);
     assert_int_equal(command, GP_GQ_SERVER);
     snprintf(addr, sizeof addr, "127.0.0.1:%u", gp_gq_port(service));
-    assert_int_equal(gp_client_new(&client, &(gp_client_config){.addr = addr}, NULL), GP_OK);
+    assert_int_equal(
+        gp_client_new(&client, &(gp_client_config){.addr = addr, .request_id = "incident-42"}, NULL), GP_OK);
     gp_args_init(&args);
     gp_args_set(&args.query, "sip", NULL);
     gp_args_set(&args.ifaces, "any", NULL);
@@ -354,6 +363,8 @@ static void the_service_answers(void **state)
     if (gp_client_query(client, &args, &r, NULL, &err) != GP_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(r.rows[0].c.bytes_rcvd, 77);
+    assert_string_equal(s.request_id, "incident-42"); /* through global-query */
+    assert_string_equal(s.authorization, "Bearer gp_secret");
     gp_result_free(&r);
     if (gp_client_query_sse(client, &args, NULL, NULL, &r, NULL, &err) != GP_OK)
         fail_msg("%s", err.msg);

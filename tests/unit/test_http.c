@@ -290,6 +290,12 @@ static void headers(void **state)
     assert_non_null(strstr(c.headers.data, "X-Request-ID: abc-1\r\n"));
     assert_non_null(strstr(c.headers.data, "Content-Type: text/plain\r\n"));
     release(&c);
+    c = (call){.path = "/status", .header = "X-Request-ID: not sane"};
+    assert_int_equal(perform(f->base, &c), CURLE_OK);
+    const char *made = strstr(c.headers.data, "X-Request-ID: ");
+    assert_non_null(made); /* one of ours: 32 hexadecimal digits */
+    assert_int_equal(strspn(made + 14, "0123456789abcdef"), 32);
+    release(&c);
     c = (call){.path = "/config/_reload", .method = "POST", .body = ""};
     assert_int_equal(perform(f->base, &c), CURLE_OK);
     assert_non_null(strstr(c.headers.data, "X-Extra: yes\r\n"));
