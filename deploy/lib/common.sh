@@ -21,7 +21,7 @@ BUILD_PACKAGES=(gcc cmake ninja-build pkg-config git libpcap-dev libyaml-dev lib
 # shellcheck disable=SC2034
 RUN_PACKAGES=(iproute2)
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 python3-venv curl openssl mandoc)
+TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 python3-venv curl openssl mandoc prometheus)
 
 # shellcheck disable=SC2034
 DEPLOY_PACKAGES=(mmdebstrap systemd systemd-container dpkg-dev fakeroot file gzip lintian)
@@ -35,7 +35,8 @@ install_missing() {
     [ "${#missing[@]}" -eq 0 ] && return 0
     say "installing ${missing[*]}"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # RUNLEVEL=1: services of packages (prometheus) are installed, not started.
+    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # build PRESET: configures and builds build/PRESET.
