@@ -1,24 +1,31 @@
 /* Capture files and live captures through the manager, down to the flows that are written out. */
 #include "proto/base/strlist.h"
 #include "sensor/capture/import.h"
+#include "sensor/capture/journal.h"
 #include "sensor/capture/manager.h"
+#include "sensor/dbsink/dbsink.h"
+#include "sensor/godb/daypath.h"
+#include "sensor/godb/reader.h"
 #include "tests/support/netns.h"
 #include "tests/support/packets.h"
 #include "tests/support/tempdir.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { MAX_BLOCKS = 16, MAX_FLOWS = 64 };
+enum { MAX_BLOCKS = 64, MAX_FLOWS = 64 };
 
 typedef struct written_block {
     char iface[16];
@@ -458,6 +465,274 @@ static void a_slow_disk_costs_no_flow(void **state)
     gp_netns_ip("link del va");
 }
 
+/* ---- faults
+ * ------------------------------------------------------------------------------------------------
+ */
+
+typedef struct full_disk {
+    log_book book;
+    atomic_bool full;
+} full_disk;
+
+static gp_code record_unless_full(void *ctx, const char *iface, int64_t ts, gp_flow *flows, size_t n,
+                                  const gp_capture_stats *stats, gp_error *err)
+{
+    full_disk *d = ctx;
+    if (strcmp(iface, "vb") == 0 && atomic_load(&d->full))
+        return gp_fail_errno(err, ENOSPC, "cannot write '%s'", iface);
+    return record(&d->book, iface, ts, flows, n, stats, err);
+}
+
+static uint64_t packets_of(const log_book *book, const char *iface, size_t *blocks)
+{
+    uint64_t packets = 0;
+    *blocks = 0;
+    for (size_t i = 0; i < book->n; i++) {
+        if (strcmp(book->blocks[i].iface, iface) != 0)
+            continue;
+        packets += packets_in(&book->blocks[i]);
+        ++*blocks;
+    }
+    return packets;
+}
+
+static double metric_of(gp_capture_manager *m, const char *name)
+{
+    gp_buf text = GP_BUF_INIT;
+    gp_manager_metrics(m, false, &text);
+    char *at = strstr(text.data, name);
+    assert_non_null(at);
+    for (at = strstr(text.data, name); at[-1] != '\n' || at[strlen(name)] != ' '; at = strstr(at + 1, name))
+        assert_non_null(at);
+    double value = strtod(at + strlen(name), NULL);
+    gp_buf_free(&text);
+    return value;
+}
+
+/* Blocks of one interface cannot be written for a while: they wait up to the limit, then its intervals run
+ * on. The other interface does not notice, and in the end everything is there. */
+static void a_full_disk_costs_no_flow(void **state)
+{
+    (void)state;
+    static full_disk disk = {.book.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_capture_manager *m = NULL;
+    gp_config_update up;
+    gp_capconfig cfg;
+    size_t blocks;
+    need_network();
+    atomic_store(&disk.full, true);
+    gp_netns_add_pair("va", "vb");
+    const gp_manager_config config = {
+        .store = {.write = record_unless_full, .ctx = &disk}, .interval_s = 1, .local_buffer_size = 1};
+    assert_int_equal(gp_manager_new(&m, &config, NULL), GP_OK);
+    gp_capconfig_map map = config_for("va");
+    gp_capconfig_default(&cfg);
+    assert_int_equal(gp_capconfig_map_put(&map, "vb", &cfg, NULL), GP_OK);
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    for (unsigned i = 0; i < 12; i++) {
+        send_packets("va", 10);
+        usleep(400000);
+    }
+    assert_true(metric_of(m, "goprobe_writeout_failed_total") >= 2);
+    assert_true(metric_of(m, "goprobe_writeout_postponed_total") >= 2);
+    assert_int_equal(metric_of(m, "goprobe_writeout_waiting_blocks"), 1);
+    pthread_mutex_lock(&disk.book.lock);
+    assert_int_equal(packets_of(&disk.book, "vb", &blocks), 0);
+    assert_true(packets_of(&disk.book, "va", &blocks) >= 80);
+    assert_true(blocks >= 4);
+    pthread_mutex_unlock(&disk.book.lock);
+    atomic_store(&disk.full, false);
+    for (unsigned tries = 0; tries < 200 && metric_of(m, "goprobe_writeout_waiting_blocks") > 0; tries++)
+        usleep(50000);
+    assert_int_equal(metric_of(m, "goprobe_writeout_lost_total"), 0);
+    gp_manager_close(m);
+    assert_int_equal(packets_of(&disk.book, "va", &blocks), 120);
+    assert_int_equal(packets_of(&disk.book, "vb", &blocks), 120);
+    assert_true(blocks < 7); /* fewer, and longer */
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
+/* A stop at any moment of the interval, also in the middle of a rotation. */
+static void a_stop_during_a_rotation_loses_nothing(void **state)
+{
+    (void)state;
+    need_network();
+    gp_netns_add_pair("va", "vb");
+    gp_capconfig_map map = config_for("vb");
+    for (unsigned i = 0; i < 12; i++) {
+        log_book *book = calloc(1, sizeof *book);
+        gp_capture_manager *m = NULL;
+        gp_config_update up;
+        struct timespec now;
+        size_t blocks;
+        assert_non_null(book);
+        pthread_mutex_init(&book->lock, NULL);
+        const gp_manager_config cfg = {.store = {.write = record, .ctx = book}, .interval_s = 1};
+        assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+        assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+        gp_config_update_free(&up);
+        send_packets("va", 20);
+        usleep(150000); /* the ring hands them over */
+        clock_gettime(CLOCK_REALTIME, &now);
+        usleep(
+            (unsigned)(1000000 - now.tv_nsec / 1000 - 1000 + 200 * i)); /* 1 ms before to 1.2 ms after it */
+        gp_manager_close(m);
+        assert_int_equal(packets_of(book, "vb", &blocks), 20);
+        assert_true(blocks >= 1);
+        free(book);
+    }
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
+/* ---- a clock that is set
+ * ------------------------------------------------------------------------------------
+ */
+
+static atomic_llong clock_offset; /* seconds ahead of the real one */
+
+static void shifted_clock(void *ctx, struct timespec *out)
+{
+    (void)ctx;
+    clock_gettime(CLOCK_REALTIME, out);
+    out->tv_sec += atomic_load(&clock_offset);
+}
+
+/* All packets of the database; its blocks must be in order. */
+static uint64_t packets_stored(const char *db, const char *iface, size_t *days)
+{
+    gp_day_ref *list = NULL;
+    uint64_t packets = 0;
+    assert_int_equal(gp_db_list_days(db, iface, 0, INT64_MAX / 2, &list, days, NULL), GP_OK);
+    for (size_t i = 0; i < *days; i++) {
+        gp_day *day = NULL;
+        gp_error err = GP_ERROR_INIT;
+        if (gp_day_open(&day, db, iface, list[i].day, &err) != GP_OK)
+            fail_msg("%s", err.msg);
+        const gp_blockmeta *m = gp_day_meta(day);
+        for (size_t k = 0; k < m->n_blocks; k++) {
+            assert_int_equal(gp_day_start(m->blocks[k].ts), list[i].day);
+            assert_true(k == 0 || m->blocks[k].ts > m->blocks[k - 1].ts);
+        }
+        packets += m->sum.c.pkts_rcvd + m->sum.c.pkts_sent;
+        gp_day_close(day);
+    }
+    free(list);
+    return packets;
+}
+
+/* Back and forth, across rotations and midnight: no packet is lost, no block out of order, and each day has
+ * what was captured while the clock showed it. */
+static void a_clock_that_is_set_costs_no_flow(void **state)
+{
+    (void)state;
+    enum { HOUR = 3600, DAY = 24 * HOUR };
+    static const int64_t steps[] = {0, -HOUR, HOUR, -2, 3, DAY, -DAY, -3 * HOUR, 3 * HOUR, 40 * DAY};
+    enum { STEPS = sizeof steps / sizeof steps[0] };
+    char db[GP_TEMPDIR_LEN];
+    gp_capture_manager *m = NULL;
+    gp_config_update up;
+    gp_dbsink *sink = NULL;
+    size_t days = 0;
+    need_network();
+    gp_tempdir_make(db);
+    gp_netns_add_pair("va", "vb");
+    int64_t now = (int64_t)time(NULL);
+    atomic_store(&clock_offset, now - now % DAY + DAY - 2 - now); /* two seconds before midnight */
+    assert_int_equal(
+        gp_dbsink_new(&sink, &(gp_dbsink_config){.db = db, .codec = GP_CODEC_LZ4, .no_sync = true}, NULL),
+        GP_OK);
+    const gp_manager_config cfg = {
+        .store = {.write = gp_dbsink_write, .place = gp_dbsink_place, .holds = gp_dbsink_holds, .ctx = sink},
+        .journal = {.dir = db, .every_s = 0.1, .size_limit = 1 << 20},
+        .interval_s = 1,
+        .now = shifted_clock};
+    assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+    gp_capconfig_map map = config_for("vb");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    for (size_t i = 0; i < STEPS; i++) {
+        atomic_fetch_add(&clock_offset, steps[i]);
+        send_packets("va", 10);
+        usleep(1300000);
+    }
+    gp_manager_close(m);
+    gp_dbsink_free(sink);
+    assert_int_equal(packets_stored(db, "vb", &days), 10 * STEPS);
+    assert_true(days >= 3);
+    gp_capconfig_map_free(&map);
+    gp_tempdir_remove(db);
+    gp_netns_ip("link del va");
+}
+
+/* ---- after a crash
+ * ------------------------------------------------------------------------------------------
+ */
+
+static void leave_journal(const char *dir, const char *iface, int64_t block_ts, uint64_t packets)
+{
+    gp_journalfile *f = NULL;
+    const gp_journal_batch batch = {.block_ts = block_ts, .dropped = 5};
+    gp_session s = {
+        .sport = 40000, .dport = 5432, .proto = 6, .c = {.bytes_rcvd = 100, .pkts_rcvd = packets}};
+    assert_true(gp_addr_parse("10.0.0.1", 8, &s.sip));
+    assert_true(gp_addr_parse("10.0.0.2", 8, &s.dip));
+    assert_int_equal(gp_journalfile_create(&f, dir, iface, NULL), GP_OK);
+    assert_int_equal(gp_journalfile_append(f, &batch, &s, 1, NULL), GP_OK);
+    assert_int_equal(gp_journalfile_publish(f, NULL, false, NULL), GP_OK);
+    gp_journalfile_close(f);
+}
+
+/* What is over goes to its own block; what is running goes on, and ends on the grid. */
+static void what_a_journal_holds_goes_to_its_block(void **state)
+{
+    (void)state;
+    enum { INTERVAL = 3 };
+    char dir[GP_TEMPDIR_LEN];
+    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_capture_manager *m = NULL;
+    gp_config_update up;
+    need_network();
+    gp_tempdir_make(dir);
+    gp_netns_add_pair("va", "vb");
+    int64_t now;
+    do
+        now = (int64_t)time(NULL);
+    while (now % INTERVAL != 0); /* the beginning of an interval */
+    leave_journal(dir, "vb", now - 3000, 7);
+    leave_journal(dir, "vb", now + INTERVAL, 11);
+    leave_journal(dir, "gone", now + INTERVAL, 13);
+    const gp_manager_config cfg = {.store = {.write = record, .ctx = &book},
+                                   .journal = {.dir = dir, .every_s = 0.1, .size_limit = 1 << 20},
+                                   .interval_s = INTERVAL};
+    assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+    gp_capconfig_map map = config_for("vb");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    send_packets("va", 30);
+    assert_true(comes_to(m, "vb", 41));
+    assert_true(comes_to_blocks(&book, 3));
+    gp_manager_close(m);
+    bool seen[3] = {false};
+    for (size_t i = 0; i < book.n; i++) {
+        const written_block *b = &book.blocks[i];
+        seen[0] = seen[0] || (strcmp(b->iface, "vb") == 0 && b->ts == now - 3000 && packets_in(b) == 7);
+        seen[1] = seen[1] || (strcmp(b->iface, "vb") == 0 && b->ts == now + INTERVAL && packets_in(b) == 41);
+        seen[2] =
+            seen[2] || (strcmp(b->iface, "gone") == 0 && b->ts == now + INTERVAL && packets_in(b) == 13);
+    }
+    assert_true(seen[0] && seen[1] && seen[2]);
+    gp_journal_recovered *left = NULL;
+    size_t n = 0;
+    assert_int_equal(gp_journal_recover(dir, NULL, NULL, NULL, &left, &n, NULL), GP_OK);
+    assert_int_equal(n, 0);
+    gp_capconfig_map_free(&map);
+    gp_tempdir_remove(dir);
+    gp_netns_ip("link del va");
+}
+
 /* Everybody asks at the same time: for the thread sanitizer. */
 typedef struct asker {
     gp_capture_manager *m;
@@ -513,9 +788,14 @@ static void many_may_ask_at_a_time(void **state)
     pthread_t threads[N];
     log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
     gp_config_update up;
+    char dir[GP_TEMPDIR_LEN];
+    asker a = {.rounds = 100};
     need_network();
+    gp_tempdir_make(dir);
     gp_netns_add_pair("va", "vb");
-    asker a = {new_manager(&book, false, NULL), 100};
+    const gp_manager_config cfg = {.store = {.write = record, .ctx = &book},
+                                   .journal = {.dir = dir, .every_s = 0.001, .size_limit = 1 << 20}};
+    assert_int_equal(gp_manager_new(&a.m, &cfg, NULL), GP_OK);
     gp_capconfig_map map = config_for("vb");
     assert_int_equal(gp_manager_apply(a.m, &map, &up, NULL), GP_OK);
     gp_config_update_free(&up);
@@ -528,6 +808,7 @@ static void many_may_ask_at_a_time(void **state)
     gp_manager_close(a.m);
     assert_true(book.n > 1);
     gp_capconfig_map_free(&map);
+    gp_tempdir_remove(dir);
     gp_netns_ip("link del va");
 }
 
@@ -561,6 +842,10 @@ int main(void)
         cmocka_unit_test(patterns_select_links),
         cmocka_unit_test(captures_rotate_on_the_grid),
         cmocka_unit_test(a_slow_disk_costs_no_flow),
+        cmocka_unit_test(a_full_disk_costs_no_flow),
+        cmocka_unit_test(a_stop_during_a_rotation_loses_nothing),
+        cmocka_unit_test(a_clock_that_is_set_costs_no_flow),
+        cmocka_unit_test(what_a_journal_holds_goes_to_its_block),
         cmocka_unit_test(many_may_ask_at_a_time),
         cmocka_unit_test(what_cannot_be_captured_is_reported),
     };
