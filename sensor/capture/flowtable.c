@@ -769,8 +769,9 @@ static bool list_next(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *o
 
 size_t gp_flowtable_list(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max)
 {
+    const unsigned at = w->lane;
     size_t n = 0;
-    while (n < max && w->stage < GP_WALK_END)
+    while (n < max && w->lane == at && w->stage < GP_WALK_END)
         n += list_next(t, w, &out[n]);
     return n;
 }

@@ -95,8 +95,7 @@ typedef struct gp_session {
 /* Takes some sessions (max at most, in well below a millisecond; often none) and marks them as unchanged. The
  * overflow is one, too. A session that changes between two steps may be met twice, never missed. */
 size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
-/* The same of a table that no longer changes: all sessions, and nothing is marked. Fewer than max: no more.
- */
+/* The same of a table that no longer changes: all sessions of the walk's lane, and nothing is marked. */
 size_t gp_flowtable_list(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
 /* Sets the counters of a session, or adds to them. False: no memory, or beyond the limit. The session counts
  * as changed. */

@@ -199,15 +199,18 @@ static gp_code append(pass *p, const gp_journal_batch *batch, gp_error *err)
     return code;
 }
 
-/* One step of the walk. A session is in one ring only (fanout.h), so that one lane of the file is enough. */
+/* One step of the walk, which does not go beyond its lane. A session may be in several: begun before a
+ * restart in the first, going on in that of its ring. */
 static gp_code take_step(pass *p, gp_journal_batch *batch, gp_error *err)
 {
     gp_journal *j = p->j;
     size_t n = 0;
+    unsigned lane = p->walk.lane;
     gp_code code = j->cfg.take(j->cfg.ctx, p->iv, &p->walk, j->sessions + p->n, GP_JOURNAL_BATCH_MAX - p->n,
                                &n, batch, err);
+    batch->lane = (uint16_t)lane;
     p->n += n;
-    bool flush = p->n == GP_JOURNAL_BATCH_MAX || p->walk.stage == GP_WALK_END;
+    bool flush = p->n == GP_JOURNAL_BATCH_MAX || p->walk.stage == GP_WALK_END || p->walk.lane != lane;
     return code == GP_OK && flush ? append(p, batch, err) : code;
 }
 
@@ -408,13 +411,14 @@ static void *journal_main(void *arg)
 /* ---- the end of an interval that could not be written ----------------------------------------------------
  */
 
-static gp_code list_and_append(pass *p, const gp_flowtable *t, const gp_journal_batch *batch, gp_error *err)
+static gp_code list_and_append(pass *p, const gp_flowtable *t, gp_journal_batch batch, gp_error *err)
 {
     gp_code code = GP_OK;
-    do {
+    while (code == GP_OK && p->walk.stage < GP_WALK_END) {
+        batch.lane = (uint16_t)p->walk.lane;
         p->n = gp_flowtable_list(t, &p->walk, p->j->sessions, GP_JOURNAL_BATCH_MAX);
-        code = append(p, batch, err);
-    } while (code == GP_OK && p->walk.stage < GP_WALK_END);
+        code = append(p, &batch, err);
+    }
     return code;
 }
 
@@ -426,7 +430,7 @@ bool gp_journal_keep(gp_journal *j, gp_journal_interval *iv, const gp_flowtable 
         return false;
     iv->sealed = false;
     pass p = {.j = j, .iv = iv, .walk.all = true, .unlimited = true};
-    gp_code code = list_and_append(&p, t, batch, &err);
+    gp_code code = list_and_append(&p, t, *batch, &err);
     if (code == GP_OK && p.fresh)
         code = finish_pass(&p, &err);
     remove_file(j, &p.fresh);

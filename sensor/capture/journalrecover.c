@@ -44,8 +44,8 @@ static void free_lanes(lanes *l)
 static gp_code add_lane(gp_flowtable *to, const gp_flowtable *from, gp_error *err)
 {
     gp_session s;
-    for (gp_flowtable_walk w = {0}; gp_flowtable_list(from, &w, &s, 1) == 1;)
-        if (!gp_flowtable_put(to, &s, true))
+    for (gp_flowtable_walk w = {0}; w.stage < GP_WALK_END;)
+        if (gp_flowtable_list(from, &w, &s, 1) == 1 && !gp_flowtable_put(to, &s, true))
             return gp_fail(err, GP_ENOMEM, "out of memory for the flows of a journal");
     return GP_OK;
 }

@@ -525,6 +525,30 @@ static void lanes_add_up(void **state)
     assert_int_equal(sum_of_recovered(dir, 1).bytes_rcvd, 3 * 11 + 3);
 }
 
+/* Begun before a restart, going on in another ring. */
+static void a_session_in_two_rings_adds_up(void **state)
+{
+    const char *dir = *state;
+    table x;
+    const gp_session s = session(1, 10);
+    const gp_journal_batch batch = {.block_ts = noon + 600};
+    gp_journal *j = new_journal(dir, &x, 1 << 20);
+    gp_flowtable_free(x.t);
+    assert_int_equal(gp_flowtable_new_lanes(&x.t, NULL, 2, 0, NULL), GP_OK);
+    assert_true(gp_flowtable_put_lane(x.t, 0, &s, false));
+    assert_true(gp_flowtable_put_lane(x.t, 1, &s, false));
+    gp_journal_interval *iv = begin(j, &x, NULL);
+    await_walks(&x, 3);
+    assert_int_equal(sum_of_recovered(dir, 1).bytes_rcvd, 20);
+    stop_running(&x);
+    assert_true(gp_flowtable_put_lane(x.t, 1, &s, true));
+    gp_journal_stop(j);
+    assert_true(gp_journal_keep(j, iv, x.t, &batch));
+    gp_journal_free(j);
+    assert_int_equal(sum_of_recovered(dir, 1).bytes_rcvd, 30);
+    gp_flowtable_free(x.t);
+}
+
 /* ---- killed at each step on the way of a block to the database --------------------------------------------
  */
 
@@ -647,6 +671,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_block_that_was_not_written_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_of_no_use_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(lanes_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_session_in_two_rings_adds_up, setup, teardown),
         cmocka_unit_test_setup_teardown(no_kill_loses_or_doubles_a_block, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
