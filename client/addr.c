@@ -1,7 +1,16 @@
-#include "client/gpclient.h"
+#include "client/transport.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static const char nanomsg_tcp[] = "nanomsg+tcp://";
+static const char nanomsg_ipc[] = "nanomsg+ipc://";
+
+bool gp_client_addr_is_nanomsg(const char *addr)
+{
+    return addr && (strncmp(addr, nanomsg_tcp, strlen(nanomsg_tcp)) == 0 ||
+                    strncmp(addr, nanomsg_ipc, strlen(nanomsg_ipc)) == 0);
+}
 
 /* Whether "host:port" has both a colon and a port; "[v6]:port" included. */
 static bool has_port(const char *addr)
@@ -26,13 +35,13 @@ static gp_code copy_out(char **out, const char *prefix, const char *text, gp_err
     return GP_OK;
 }
 
-static gp_code parse_socket(const char *path, char **url, char **socket, gp_error *err)
+static gp_code parse_socket(const char *addr, const char *path, char **url, char **socket, gp_error *err)
 {
     if (path[0] == '\0')
-        return gp_fail(err, GP_EINVAL, "address 'unix:' lacks the path of the socket");
+        return gp_fail(err, GP_EINVAL, "address '%s' lacks the path of the socket", addr);
     *socket = strdup(path);
     if (!*socket)
-        return gp_fail(err, GP_ENOMEM, "out of memory for the address 'unix:%s'", path);
+        return gp_fail(err, GP_ENOMEM, "out of memory for the address '%s'", addr);
     gp_code rc = copy_out(url, "http://unix", "", err);
     if (rc != GP_OK) {
         free(*socket);
@@ -41,15 +50,27 @@ static gp_code parse_socket(const char *path, char **url, char **socket, gp_erro
     return rc;
 }
 
+static gp_code parse_nanomsg_tcp(const char *addr, const char *host, char **url, gp_error *err)
+{
+    if (!has_port(host) || host[0] == ':')
+        return gp_fail(err, GP_EINVAL, "address '%s': write nanomsg+tcp://host:port", addr);
+    return copy_out(url, "http://", host, err);
+}
+
 gp_code gp_client_parse_addr(const char *addr, char **url, char **socket, gp_error *err)
 {
     *url = NULL;
     *socket = NULL;
     if (addr == NULL || addr[0] == '\0')
         return gp_fail(err, GP_EINVAL,
-                       "no address given: write host:port, http(s)://host:port or unix:/path");
+                       "no address given: write host:port, http(s)://host:port, unix:/path, "
+                       "nanomsg+tcp://host:port or nanomsg+ipc:///path");
     if (strncmp(addr, "unix:", 5) == 0)
-        return parse_socket(addr + 5, url, socket, err);
+        return parse_socket(addr, addr + 5, url, socket, err);
+    if (strncmp(addr, nanomsg_ipc, strlen(nanomsg_ipc)) == 0)
+        return parse_socket(addr, addr + strlen(nanomsg_ipc), url, socket, err);
+    if (strncmp(addr, nanomsg_tcp, strlen(nanomsg_tcp)) == 0)
+        return parse_nanomsg_tcp(addr, addr + strlen(nanomsg_tcp), url, err);
     bool http = strncmp(addr, "http://", 7) == 0;
     if (http || strncmp(addr, "https://", 8) == 0) {
         if (addr[http ? 7 : 8] == '\0' || addr[http ? 7 : 8] == '/')

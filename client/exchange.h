@@ -1,6 +1,6 @@
 /*
  * exchange.h - asking one host one query, whatever the way. The seam between who asks (fanout.c: which hosts,
- * when, how often) and how a host is reached: HTTP here, other transports beside it, by the address.
+ * when, how often) and how a host is reached: HTTP or nanomsg, by its address.
  *
  * One thread drives any number of exchanges through one gp_loop:
  *
@@ -15,12 +15,15 @@
 #ifndef GP_CLIENT_EXCHANGE_H
 #define GP_CLIENT_EXCHANGE_H
 
+#include "client/connpool.h"
 #include "client/gpclient.h"
 
 typedef struct gp_loop gp_loop;
 typedef struct gp_exchange gp_exchange;
 
-gp_code gp_loop_new(gp_loop **out, gp_error *err);
+/* pool: of connections that are kept for later, outlives the loop; NULL: none are. (HTTP's are libcurl's, in
+ * the loop.) */
+gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err);
 void gp_loop_free(gp_loop *l); /* no exchange may be left */
 
 typedef struct gp_exchange_config {

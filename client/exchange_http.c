@@ -72,9 +72,10 @@ static void on_transfer(gp_exchange *x, CURLcode outcome)
     gp_loop_done(x);
 }
 
-static gp_code result(gp_exchange *x, gp_result *out, gp_error *err)
+static gp_code result(gp_exchange *x, gp_result *out, gp_problem *problem, gp_error *err)
 {
     http_exchange *h = (http_exchange *)x;
+    h->call.problem = problem;
     gp_buf *a = &h->call.answer;
     gp_code rc = gp_client_finish(h->client, &h->call, h->outcome, err);
     bool narrows = rc == GP_OK && gp_client_header(h->client, GP_NARROW_HEADER);
@@ -87,4 +88,5 @@ static gp_code result(gp_exchange *x, gp_result *out, gp_error *err)
     return rc;
 }
 
-const gp_exchange_kind gp_exchange_http = {begin, on_transfer, result, end};
+const gp_exchange_kind gp_exchange_http = {
+    .begin = begin, .on_transfer = on_transfer, .result = result, .end = end};

@@ -3,6 +3,7 @@
 #define GP_CLIENT_EXCHANGE_KIND_H
 
 #include "client/exchange.h"
+#include "proto/query/problem.h"
 
 #include <curl/curl.h>
 
@@ -10,7 +11,11 @@ typedef struct gp_exchange_kind {
     gp_code (*begin)(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **out, gp_error *err);
     /* A libcurl transfer that the exchange started has ended. */
     void (*on_transfer)(gp_exchange *x, CURLcode outcome);
-    gp_code (*result)(gp_exchange *x, gp_result *out, gp_error *err);
+    /* Its socket can be read from or written to; NULL: it watches none. */
+    void (*on_socket)(gp_exchange *x);
+    /* The time that it set has come; NULL: it sets none. */
+    void (*on_time)(gp_exchange *x, int64_t now_ns);
+    gp_code (*result)(gp_exchange *x, gp_result *out, gp_problem *problem, gp_error *err);
     void (*end)(gp_exchange *x);
 } gp_exchange_kind;
 
@@ -21,9 +26,26 @@ struct gp_exchange {
     void *owner;
     bool waiting; /* has its outcome, which the caller has not seen */
     gp_exchange *next_done;
+    int64_t wake_ns;              /* CLOCK_MONOTONIC; 0: never */
+    gp_exchange *previous, *next; /* of those that watch a socket or have set a time */
 };
 
 extern const gp_exchange_kind gp_exchange_http;
+extern const gp_exchange_kind gp_exchange_sp;
+
+/* gp_exchange_result, with the problem document of a host that refuses (may be NULL). */
+gp_code gp_exchange_outcome(gp_exchange *x, gp_result *out, gp_problem *problem, gp_error *err);
+
+gp_connpool *gp_loop_pool(const gp_loop *l); /* NULL: none */
+
+/* The exchange is told of its socket and its time from enroll to leave. */
+void gp_loop_enroll(gp_exchange *x);
+void gp_loop_leave(gp_exchange *x);
+void gp_loop_wake_at(gp_exchange *x, int64_t ns);
+gp_code gp_loop_watch(gp_exchange *x, int fd, bool writing, gp_error *err);
+gp_code gp_loop_rewatch(gp_exchange *x, int fd, bool writing, gp_error *err);
+void gp_loop_unwatch(gp_exchange *x, int fd);
+int64_t gp_loop_now(void); /* CLOCK_MONOTONIC, ns */
 
 /* Starts a libcurl transfer whose end goes to x's on_transfer. */
 gp_code gp_loop_add_transfer(gp_loop *l, CURL *easy, gp_exchange *x, gp_error *err);

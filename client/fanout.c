@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { POLL_MS = 100, KEPT_LOOPS = 8, DEFAULT_MAX_RESPONSE = 256 << 20 };
+enum { POLL_MS = 100, KEPT_LOOPS = 8, KEPT_CONNECTIONS = 4096, DEFAULT_MAX_RESPONSE = 256 << 20 };
 
 struct gp_fanout {
+    gp_connpool *pool;
     pthread_mutex_t lock;
     gp_loop *idle[KEPT_LOOPS];
     size_t n_idle;
@@ -51,6 +52,11 @@ gp_code gp_fanout_new(gp_fanout **out, gp_error *err)
     gp_fanout *f = calloc(1, sizeof *f);
     if (!f)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking many hosts");
+    gp_code rc = gp_connpool_new(&f->pool, KEPT_CONNECTIONS, err);
+    if (rc != GP_OK) {
+        free(f);
+        return rc;
+    }
     pthread_mutex_init(&f->lock, NULL);
     *out = f;
     return GP_OK;
@@ -62,6 +68,7 @@ void gp_fanout_free(gp_fanout *f)
         return;
     for (size_t i = 0; i < f->n_idle; i++)
         gp_loop_free(f->idle[i]);
+    gp_connpool_free(f->pool);
     pthread_mutex_destroy(&f->lock);
     free(f);
 }
@@ -71,7 +78,7 @@ static gp_code take_loop(gp_fanout *f, gp_loop **out, gp_error *err)
     pthread_mutex_lock(&f->lock);
     *out = f->n_idle ? f->idle[--f->n_idle] : NULL;
     pthread_mutex_unlock(&f->lock);
-    return *out ? GP_OK : gp_loop_new(out, err);
+    return *out ? GP_OK : gp_loop_new(out, f->pool, err);
 }
 
 static void give_back(gp_fanout *f, gp_loop *l)

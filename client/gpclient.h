@@ -1,7 +1,9 @@
 /*
  * gpclient.h - talk to a sensor (goprobe) or to global-query from C.
  *
- * Addresses: "host:port", ":port", "http://host:port[/prefix]", "https://...", "unix:/path/to/socket".
+ * Addresses: "host:port", ":port", "http://host:port[/prefix]", "https://...", "unix:/path/to/socket"; and
+ * for the nanomsg endpoint of a sensor, "nanomsg+tcp://host:port" and "nanomsg+ipc:///path/to/socket", which
+ * carry queries only.
  * https: the server's certificate must be signed by a CA that the system trusts, or by the one named here,
  * and must name the host; there is no way to leave that out.
  *
@@ -51,7 +53,8 @@ gp_code gp_client_token_check(const char *token, gp_error *err); /* whether it c
 gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *err);
 void gp_client_free(gp_client *c);
 
-/* Splits an address into a URL and, for unix:, the socket path (both malloc'ed; *socket NULL otherwise). */
+/* Splits an address into a URL (for nanomsg: of where to connect) and, for UNIX sockets, the path (both
+ * malloc'ed; *socket NULL otherwise). */
 gp_code gp_client_parse_addr(const char *addr, char **url, char **socket, gp_error *err);
 
 /*

@@ -1,24 +1,40 @@
-/* One thread, many exchanges: waits for libcurl and hands outcomes on, in the order in which they came. */
+/* One thread, many exchanges: waits for libcurl and for sockets of transports without libcurl, and hands
+ * outcomes on in the order in which they came. */
 #include "client/exchange_kind.h"
+#include "client/transport.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS = 64 };
 
 struct gp_loop {
     CURLM *multi;
     size_t transfers;
+    int epoll;
+    gp_connpool *pool;
+    gp_exchange *enrolled;
+    int64_t wake_ns; /* no time of an exchange is before this one; 0: there is none */
     gp_exchange *first_done, **last_done;
 };
 
-gp_code gp_loop_new(gp_loop **out, gp_error *err)
+gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err)
 {
     gp_loop *l = calloc(1, sizeof *l);
     if (!l)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking hosts");
     l->last_done = &l->first_done;
+    l->pool = pool;
     l->multi = curl_multi_init();
-    if (!l->multi) {
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (!l->multi || l->epoll < 0) {
+        gp_code rc = l->multi ? gp_fail_errno(err, errno, "cannot wait for hosts")
+                              : gp_fail(err, GP_ENOMEM, "out of memory for asking hosts");
         gp_loop_free(l);
-        return gp_fail(err, GP_ENOMEM, "out of memory for asking hosts");
+        return rc;
     }
     *out = l;
     return GP_OK;
@@ -28,13 +44,17 @@ void gp_loop_free(gp_loop *l)
 {
     if (!l)
         return;
-    curl_multi_cleanup(l->multi);
+    if (l->multi)
+        curl_multi_cleanup(l->multi);
+    if (l->epoll >= 0)
+        close(l->epoll);
     free(l);
 }
 
 gp_code gp_exchange_begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **out, gp_error *err)
 {
-    return gp_exchange_http.begin(l, cfg, out, err);
+    bool nanomsg = gp_client_addr_is_nanomsg(cfg->addr);
+    return (nanomsg ? &gp_exchange_sp : &gp_exchange_http)->begin(l, cfg, out, err);
 }
 
 void *gp_exchange_owner(const gp_exchange *x)
@@ -44,7 +64,12 @@ void *gp_exchange_owner(const gp_exchange *x)
 
 gp_code gp_exchange_result(gp_exchange *x, gp_result *out, gp_error *err)
 {
-    return x->kind->result(x, out, err);
+    return x->kind->result(x, out, NULL, err);
+}
+
+gp_code gp_exchange_outcome(gp_exchange *x, gp_result *out, gp_problem *problem, gp_error *err)
+{
+    return x->kind->result(x, out, problem, err);
 }
 
 void gp_exchange_end(gp_exchange *x)
@@ -91,6 +116,100 @@ void gp_loop_forget(gp_exchange *x)
         l->last_done = at;
 }
 
+gp_connpool *gp_loop_pool(const gp_loop *l)
+{
+    return l->pool;
+}
+
+/* ---- sockets and times
+ * ------------------------------------------------------------------------------------------- */
+
+int64_t gp_loop_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void gp_loop_enroll(gp_exchange *x)
+{
+    gp_loop *l = x->loop;
+    x->next = l->enrolled;
+    if (x->next)
+        x->next->previous = x;
+    x->previous = NULL;
+    l->enrolled = x;
+}
+
+void gp_loop_leave(gp_exchange *x)
+{
+    *(x->previous ? &x->previous->next : &x->loop->enrolled) = x->next;
+    if (x->next)
+        x->next->previous = x->previous;
+    x->next = x->previous = NULL;
+}
+
+void gp_loop_wake_at(gp_exchange *x, int64_t ns)
+{
+    gp_loop *l = x->loop;
+    x->wake_ns = ns;
+    if (ns && (!l->wake_ns || ns < l->wake_ns))
+        l->wake_ns = ns;
+}
+
+static gp_code control(gp_exchange *x, int op, int fd, bool writing, gp_error *err)
+{
+    struct epoll_event e = {.events = EPOLLIN | (writing ? EPOLLOUT : 0), .data.ptr = x};
+    if (epoll_ctl(x->loop->epoll, op, fd, &e) == 0)
+        return GP_OK;
+    return gp_fail_errno(err, errno, "cannot wait for a host");
+}
+
+gp_code gp_loop_watch(gp_exchange *x, int fd, bool writing, gp_error *err)
+{
+    return control(x, EPOLL_CTL_ADD, fd, writing, err);
+}
+
+gp_code gp_loop_rewatch(gp_exchange *x, int fd, bool writing, gp_error *err)
+{
+    return control(x, EPOLL_CTL_MOD, fd, writing, err);
+}
+
+void gp_loop_unwatch(gp_exchange *x, int fd)
+{
+    (void)control(x, EPOLL_CTL_DEL, fd, false, NULL);
+}
+
+/* Wakes those whose time has come. All are looked at, but only once the first of the times has come. */
+static void pass_time(gp_loop *l)
+{
+    int64_t now = l->wake_ns ? gp_loop_now() : 0;
+    if (!l->wake_ns || now < l->wake_ns)
+        return;
+    l->wake_ns = 0;
+    for (gp_exchange *x = l->enrolled, *next; x; x = next) {
+        next = x->next;
+        int64_t due = x->wake_ns;
+        if (due && due <= now)
+            x->kind->on_time(x, now);
+        else
+            gp_loop_wake_at(x, due);
+    }
+}
+
+static void hear_sockets(gp_loop *l, int wait_ms)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(l->epoll, events, EVENTS, wait_ms);
+    for (int i = 0; i < n; i++) {
+        gp_exchange *x = events[i].data.ptr;
+        x->kind->on_socket(x);
+    }
+}
+
+/* ---- waiting
+ * ---------------------------------------------------------------------------------------------------- */
+
 static void collect_transfers(gp_loop *l)
 {
     int left = 0;
@@ -127,17 +246,49 @@ static gp_exchange *take_done(gp_loop *l)
     return x;
 }
 
+/* What has happened by now. */
+static gp_code look(gp_loop *l, gp_error *err)
+{
+    gp_code rc = l->transfers ? perform(l, err) : GP_OK;
+    if (rc == GP_OK && l->enrolled) {
+        hear_sockets(l, 0);
+        pass_time(l);
+    }
+    return rc;
+}
+
+static int until_wake(const gp_loop *l, int max_ms)
+{
+    if (!l->wake_ns)
+        return max_ms;
+    int64_t ms = (l->wake_ns - gp_loop_now()) / 1000000 + 1;
+    return ms < 0 ? 0 : ms < max_ms ? (int)ms : max_ms;
+}
+
+/* libcurl waits for its own sockets, and for ours through the one descriptor that stands for them all. */
+static gp_code sleep_until(gp_loop *l, int ms, gp_error *err)
+{
+    if (!l->transfers && l->enrolled) {
+        hear_sockets(l, ms);
+        return GP_OK;
+    }
+    struct curl_waitfd ours = {.fd = l->epoll, .events = CURL_WAIT_POLLIN};
+    CURLMcode m = curl_multi_poll(l->multi, &ours, l->enrolled ? 1 : 0, ms, NULL);
+    return m == CURLM_OK
+               ? GP_OK
+               : gp_fail(err, GP_EINTERNAL, "waiting for the hosts failed: %s", curl_multi_strerror(m));
+}
+
 gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err)
 {
     *done = take_done(l);
     if (*done)
         return GP_OK;
-    gp_code rc = perform(l, err);
+    gp_code rc = look(l, err);
     if (rc == GP_OK && !l->first_done) {
-        CURLMcode m = curl_multi_poll(l->multi, NULL, 0, max_ms, NULL);
-        rc = m == CURLM_OK
-                 ? perform(l, err)
-                 : gp_fail(err, GP_EINTERNAL, "waiting for the hosts failed: %s", curl_multi_strerror(m));
+        rc = sleep_until(l, until_wake(l, max_ms), err);
+        if (rc == GP_OK)
+            rc = look(l, err);
     }
     if (rc == GP_OK)
         *done = take_done(l);

@@ -1,9 +1,12 @@
 /* Queries: at once, or as a stream of partial results. */
+#include "client/exchange_kind.h"
 #include "client/transport.h"
 #include "proto/base/version.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { POLL_MS = 100 };
 
 /* The request body. Whatever the caller wants to print, the answer must come as JSON. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err)
@@ -51,21 +54,63 @@ gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, 
     return GP_ECORRUPT;
 }
 
-gp_code gp_client_query(gp_client *c, const gp_args *args, gp_result *out, gp_problem *problem, gp_error *err)
+static gp_code wait_for(const gp_client *c, gp_loop *l, gp_error *err)
 {
-    gp_error local = GP_ERROR_INIT;
-    err = err ? err : &local;
-    gp_buf body = GP_BUF_INIT;
-    gp_call call = {.method = "POST", .path = "/_query", .body = &body, .problem = problem};
-    gp_code rc = gp_client_args_body(args, &body, err);
+    for (;;) {
+        gp_exchange *done = NULL;
+        gp_code rc = gp_loop_wait(l, POLL_MS, &done, err);
+        if (rc != GP_OK || done)
+            return rc;
+        if (c->canceled && c->canceled(c->cancel_ctx))
+            return gp_fail(err, GP_ECANCELED, "the request to %s was canceled", c->addr);
+    }
+}
+
+/* A query to one nanomsg endpoint is a fan-out to one host. */
+static gp_code query_nanomsg(gp_client *c, const gp_buf *body, gp_result *out, gp_problem *problem,
+                             gp_error *err)
+{
+    gp_loop *l = NULL;
+    gp_exchange *x = NULL;
+    const gp_exchange_config cfg = {.addr = c->addr,
+                                    .access = {.token = c->token},
+                                    .args = body,
+                                    .timeout_ns = c->timeout_ns,
+                                    .max_response = c->max_response};
+    gp_code rc = gp_loop_new(&l, NULL, err);
     if (rc == GP_OK)
-        rc = gp_client_call(c, &call, err);
+        rc = gp_exchange_begin(l, &cfg, &x, err);
+    if (rc == GP_OK)
+        rc = wait_for(c, l, err);
+    if (rc == GP_OK)
+        rc = gp_exchange_outcome(x, out, problem, err);
+    gp_exchange_end(x);
+    gp_loop_free(l);
+    return rc;
+}
+
+static gp_code query_http(gp_client *c, const gp_buf *body, gp_result *out, gp_problem *problem,
+                          gp_error *err)
+{
+    gp_call call = {.method = "POST", .path = "/_query", .body = body, .problem = problem};
+    gp_code rc = gp_client_call(c, &call, err);
     if (rc == GP_OK) {
         rc = gp_client_parse_result(call.answer.data ? call.answer.data : "", call.answer.len, 0, out, err);
         if (rc != GP_OK)
             gp_error_prefix(err, "answer of %s", c->addr);
     }
     gp_buf_free(&call.answer);
+    return rc;
+}
+
+gp_code gp_client_query(gp_client *c, const gp_args *args, gp_result *out, gp_problem *problem, gp_error *err)
+{
+    gp_error local = GP_ERROR_INIT;
+    err = err ? err : &local;
+    gp_buf body = GP_BUF_INIT;
+    gp_code rc = gp_client_args_body(args, &body, err);
+    if (rc == GP_OK)
+        rc = (c->nanomsg ? query_nanomsg : query_http)(c, &body, out, problem, err);
     gp_buf_free(&body);
     return rc;
 }
@@ -143,9 +188,22 @@ static bool on_sse(void *ctx, const char *name, const char *data, size_t len)
     return true; /* an event of a newer server */
 }
 
+/* nanomsg carries one answer to a request: the stream has its end only. */
+static gp_code query_at_once(gp_client *c, const gp_args *args, gp_event_fn on_event, void *ctx,
+                             gp_result *out, gp_problem *problem, gp_error *err)
+{
+    gp_code rc = gp_client_query(c, args, out, problem, err);
+    if (rc != GP_OK || !on_event || on_event(ctx, GP_EVENT_FINAL, out, NULL))
+        return rc;
+    gp_result_free(out);
+    return gp_fail(err, GP_ECANCELED, "the request to %s was canceled", c->addr);
+}
+
 gp_code gp_client_query_sse(gp_client *c, const gp_args *args, gp_event_fn on_event, void *ctx,
                             gp_result *out, gp_problem *problem, gp_error *err)
 {
+    if (c->nanomsg)
+        return query_at_once(c, args, on_event, ctx, out, problem, err);
     stream s = {.on_event = on_event, .ctx = ctx, .out = out, .problem = problem};
     gp_sse sse = {.on_event = on_sse, .ctx = &s, .max_event = c->max_response};
     gp_buf body = GP_BUF_INIT;

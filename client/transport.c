@@ -105,12 +105,16 @@ gp_code gp_client_new(gp_client **out, const gp_client_config *cfg, gp_error *er
     }
     c->addr = strdup(cfg->addr);
     c->has_cert = cfg->access.cert_file && *cfg->access.cert_file;
+    c->nanomsg = gp_client_addr_is_nanomsg(cfg->addr);
+    c->token = c->nanomsg && cfg->access.token ? strdup(cfg->access.token) : NULL;
+    c->timeout_ns = cfg->timeout_ns;
     c->max_response = cfg->max_response ? cfg->max_response : DEFAULT_MAX_RESPONSE;
     c->canceled = cfg->canceled;
     c->cancel_ctx = cfg->cancel_ctx;
     c->curl = curl_easy_init();
     /* An empty "Expect:" keeps curl from waiting for "100 Continue" before it sends larger bodies. */
-    if (!c->addr || !c->curl || !add_header(c, "Content-Type: application/json") ||
+    if (!c->addr || (c->nanomsg && cfg->access.token && !c->token) || !c->curl ||
+        !add_header(c, "Content-Type: application/json") ||
         !add_header(c, "Accept: application/json, text/event-stream") || !add_header(c, "Expect:") ||
         !add_token(c, cfg->access.token) || !add_request_id(c, cfg->request_id) || !set_options(c, cfg)) {
         gp_client_free(c);
@@ -128,6 +132,9 @@ void gp_client_free(gp_client *c)
     if (c->multi)
         curl_multi_cleanup(c->multi);
     curl_slist_free_all(c->headers);
+    if (c->token)
+        explicit_bzero(c->token, strlen(c->token));
+    free(c->token);
     free(c->addr);
     free(c->url);
     free(c->socket);
@@ -185,7 +192,7 @@ static gp_code code_of_status(long status)
 
 /* What the server says of the failure in one line: a problem document's detail and first error, v4's
  * "error" member, or the beginning of the body. */
-static void describe(const gp_call *call, const gp_problem *problem, gp_buf *out)
+static void describe(const gp_refusal *r, const gp_problem *problem, gp_buf *out)
 {
     if (problem && (problem->detail || problem->n_errors)) {
         gp_buf_puts(out, problem->detail ? problem->detail : "");
@@ -193,30 +200,34 @@ static void describe(const gp_call *call, const gp_problem *problem, gp_buf *out
             gp_buf_printf(out, "%s%s", i ? "; " : out->len ? ": " : "", problem->errors[i].message);
         return;
     }
-    cJSON *root = cJSON_ParseWithLength(call->answer.data ? call->answer.data : "", call->answer.len);
+    cJSON *root = cJSON_ParseWithLength(r->len ? r->text : "", r->len);
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(root, "error");
     if (cJSON_IsString(error))
         gp_buf_puts(out, error->valuestring);
     else
-        gp_buf_add(out, call->answer.data,
-                   call->answer.len < SHOWN_BYTES ? call->answer.len : (size_t)SHOWN_BYTES);
+        gp_buf_add(out, r->text, r->len < SHOWN_BYTES ? r->len : (size_t)SHOWN_BYTES);
     cJSON_Delete(root);
 }
 
-static gp_code http_error(gp_client *c, gp_call *call, gp_error *err)
+gp_code gp_client_refused(const gp_refusal *r, gp_problem *problem, gp_error *err)
 {
     gp_problem local = GP_PROBLEM_INIT;
-    gp_problem *problem = call->problem ? call->problem : &local;
     gp_buf text = GP_BUF_INIT;
+    problem = problem ? problem : &local;
     gp_problem_free(problem);
-    bool is_problem =
-        call->answer.len > 0 && gp_problem_from_json(call->answer.data, call->answer.len, problem);
-    describe(call, is_problem ? problem : NULL, &text);
-    gp_code rc = gp_fail(err, code_of_status(call->status), "%s: HTTP status %ld%s%s", c->addr, call->status,
+    bool is_problem = r->len > 0 && gp_problem_from_json(r->text, r->len, problem);
+    describe(r, is_problem ? problem : NULL, &text);
+    gp_code rc = gp_fail(err, code_of_status(r->status), "%s: %s %ld%s%s", r->addr, r->what, r->status,
                          text.len ? ": " : "", text.len ? text.data : "");
     gp_buf_free(&text);
     gp_problem_free(&local);
     return rc;
+}
+
+static gp_code http_error(const gp_client *c, const gp_call *call, gp_error *err)
+{
+    const gp_refusal r = {c->addr, "HTTP status", call->status, call->answer.data, call->answer.len};
+    return gp_client_refused(&r, call->problem, err);
 }
 
 /* TLS 1.3 lets a client believe that all is well until the server closes: all that we see then is an end. */
@@ -227,7 +238,7 @@ static gp_code tls_error(const gp_client *c, const char *reason, gp_error *err)
                    reason, c->has_cert ? "another certificate than ours" : "a client certificate");
 }
 
-static gp_code transfer_error(gp_client *c, const gp_call *call, CURLcode code, gp_error *err)
+gp_code gp_client_transfer_error(const gp_client *c, const gp_call *call, CURLcode code, gp_error *err)
 {
     const char *reason = c->reason[0] ? c->reason : curl_easy_strerror(code);
     switch (code) {
@@ -326,7 +337,7 @@ gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error
 {
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &call->status);
     if (outcome != CURLE_OK)
-        return transfer_error(c, call, outcome, err);
+        return gp_client_transfer_error(c, call, outcome, err);
     return call->status < 200 || call->status > 299 ? http_error(c, call, err) : GP_OK;
 }
 
@@ -339,6 +350,9 @@ const char *gp_client_header(const gp_client *c, const char *name)
 gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err)
 {
     CURLcode outcome = CURLE_OK;
+    if (c->nanomsg)
+        return gp_fail(err, GP_EUNSUPPORTED, "%s carries queries only: for the rest give the HTTP address",
+                       c->addr);
     gp_code rc = gp_client_begin(c, call, err);
     if (rc == GP_OK && !c->multi && !(c->multi = curl_multi_init()))
         rc = gp_fail(err, GP_ENOMEM, "cannot set up a client for %s", c->addr);

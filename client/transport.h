@@ -19,6 +19,9 @@ struct gp_client {
     char *url;
     char *socket;
     bool has_cert; /* we can show one */
+    bool nanomsg;  /* carries queries only (exchange_sp.c), and for them needs: */
+    char *token;
+    int64_t timeout_ns;
     size_t max_response;
     bool (*canceled)(void *ctx);
     void *cancel_ctx;
@@ -56,6 +59,22 @@ gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp
 const char *gp_client_header(const gp_client *c, const char *name);
 gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out,
                                gp_error *err);
+
+bool gp_client_addr_is_nanomsg(const char *addr);
+
+/* What a host that refuses says, as a code and a message: `what` ("HTTP status") and the status, and its
+ * words. *problem receives its problem document, if there is one; may be NULL. */
+typedef struct gp_refusal {
+    const char *addr;
+    const char *what;
+    long status;
+    const char *text;
+    size_t len;
+} gp_refusal;
+gp_code gp_client_refused(const gp_refusal *r, gp_problem *problem, gp_error *err);
+
+/* Why a transfer failed. */
+gp_code gp_client_transfer_error(const gp_client *c, const gp_call *call, CURLcode code, gp_error *err);
 
 /* GP_OK for 2xx. Otherwise the code that fits, with the server's words in *err and *problem. */
 gp_code gp_client_call(gp_client *c, gp_call *call, gp_error *err);

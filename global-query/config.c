@@ -371,8 +371,9 @@ static gp_code set_defaults(gp_gq_config *c, gp_error *err)
 
 static gp_code check(const gp_gq_config *c, gp_error *err)
 {
-    if (strcmp(c->querier_type, "api") != 0)
-        return gp_fail(err, GP_EINVAL, "querier.type: querier plugin \"%s\" not registered (there is: api)",
+    if (strcmp(c->querier_type, "api") != 0 && strcmp(c->querier_type, "nanomsg") != 0)
+        return gp_fail(err, GP_EINVAL,
+                       "querier.type: querier plugin \"%s\" not registered (there are: api, nanomsg)",
                        c->querier_type);
     if (!c->spec_outfile && (!c->querier_config || !*c->querier_config))
         return gp_fail(err, GP_EINVAL,

@@ -34,7 +34,7 @@ typedef struct gp_gq_config {
     int64_t slow_query_ns;   /* 0: none is logged */
     gp_gq_resolver_config *resolvers;
     size_t n_resolvers;
-    char *querier_type; /* "api" */
+    char *querier_type; /* "api", "nanomsg" */
     char *querier_config;
     int64_t max_concurrent;                   /* 0: twice the number of CPUs */
     char *addr;                               /* localhost:8145, as in v4 */

@@ -128,6 +128,36 @@ gp_code gp_endpoints_parse(const char *name, const char *text, size_t len, gp_en
     return rc == GP_OK ? read_doc(doc, out, err) : rc;
 }
 
+/* What stands before the address instead of its own beginning; NULL: it says itself how it is reached. */
+static const char *nanomsg_scheme(const char *addr, size_t *skip)
+{
+    *skip = 0;
+    if (strncmp(addr, "unix:", 5) == 0) {
+        *skip = 5;
+        return "nanomsg+ipc://";
+    }
+    return strstr(addr, "://") ? NULL : addr[0] == ':' ? "nanomsg+tcp://localhost" : "nanomsg+tcp://";
+}
+
+gp_code gp_endpoints_assume_nanomsg(gp_endpoints *e, gp_error *err)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        size_t skip;
+        gp_buf addr = GP_BUF_INIT;
+        const char *scheme = nanomsg_scheme(e->items[i].addr, &skip);
+        if (!scheme)
+            continue;
+        gp_buf_puts(&addr, scheme);
+        gp_buf_puts(&addr, e->items[i].addr + skip);
+        char *text = gp_buf_detach(&addr);
+        if (!text)
+            return gp_fail(err, GP_ENOMEM, "out of memory for the endpoints");
+        free(e->items[i].addr);
+        e->items[i].addr = text;
+    }
+    return GP_OK;
+}
+
 void gp_endpoints_free(gp_endpoints *e)
 {
     for (size_t i = 0; i < e->n; i++) {

@@ -1,8 +1,8 @@
 /*
- * endpoints.h - how hosts are reached: the configuration file of the "api" querier.
+ * endpoints.h - how hosts are reached: the configuration file of the "api" and "nanomsg" queriers.
  *
  *   hostA:
- *     addr: "unix:/var/run/goprobe"    # or host:port, http://host:port
+ *     addr: "unix:/var/run/goprobe"    # or host:port, http://host:port, nanomsg+tcp://host:port
  *     timeout: 5s                      # of an answer; default 30s
  *   hostB:
  *     addr: "https://hostB:8145"
@@ -23,7 +23,7 @@
 
 typedef struct gp_endpoint {
     char *host;
-    char *addr;
+    char *addr; /* as gp_client_new takes it */
     int64_t timeout_ns;
     char *token_file, *token;          /* what stands in it, once loaded */
     char *tls_ca, *tls_cert, *tls_key; /* NULL: none */
@@ -39,6 +39,9 @@ typedef struct gp_endpoints {
 gp_code gp_endpoints_load(const char *path, gp_endpoints *out, gp_error *err);
 /* Opens no file. */
 gp_code gp_endpoints_parse(const char *name, const char *text, size_t len, gp_endpoints *out, gp_error *err);
+/* Addresses without a scheme ("host:port", "unix:/path") mean nanomsg endpoints from now on: that is what the
+ * "nanomsg" querier is. */
+gp_code gp_endpoints_assume_nanomsg(gp_endpoints *e, gp_error *err);
 void gp_endpoints_free(gp_endpoints *e);
 const gp_endpoint *gp_endpoints_find(const gp_endpoints *e, const char *host); /* NULL: unknown */
 

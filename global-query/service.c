@@ -79,6 +79,8 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
     gp_code rc = open_resolvers(s, cfg, err);
     if (rc == GP_OK)
         rc = gp_endpoints_load(cfg->querier_config, &s->endpoints, err);
+    if (rc == GP_OK && strcmp(cfg->querier_type, "nanomsg") == 0)
+        rc = gp_endpoints_assume_nanomsg(&s->endpoints, err);
     if (rc == GP_OK)
         rc = gp_fanout_new(&s->runner.fanout, err);
     if (rc == GP_OK)

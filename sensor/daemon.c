@@ -86,7 +86,7 @@ static gp_code start_captures(daemon_state *d, gp_error *err)
 
 static gp_code start_api(daemon_state *d, gp_error *err)
 {
-    if (!d->cfg->api.addr)
+    if (!d->cfg->api.addr && d->cfg->nanomsg.addrs.n == 0)
         return GP_OK;
     int64_t most = d->cfg->api.max_concurrent;
     const gp_engine_config engine = {.db = d->cfg->db.path,
@@ -100,6 +100,7 @@ static gp_code start_api(daemon_state *d, gp_error *err)
     if (rc != GP_OK)
         return rc;
     const gp_sensor_api_config api = {.api = &d->cfg->api,
+                                      .nanomsg = &d->cfg->nanomsg,
                                       .engine = d->engine,
                                       .manager = d->manager,
                                       .monitor = d->monitor,
@@ -107,8 +108,10 @@ static gp_code start_api(daemon_state *d, gp_error *err)
                                       .audit = d->own_audit ? d->own_audit : d->log,
                                       .slow_query_ns = d->cfg->logging.slow_query_ns};
     rc = gp_sensor_api_start(&d->api, &api, err);
-    if (rc == GP_OK)
+    if (rc == GP_OK && d->cfg->api.addr)
         gp_log_info(d->log, "API server started", GP_F_STR("addr", d->cfg->api.addr));
+    for (size_t i = 0; i < d->cfg->nanomsg.addrs.n && rc == GP_OK; i++)
+        gp_log_info(d->log, "nanomsg endpoint started", GP_F_STR("addr", d->cfg->nanomsg.addrs.items[i]));
     return rc;
 }
 

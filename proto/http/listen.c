@@ -1,4 +1,5 @@
 /* Addresses to listen on: "host:port", ":port", "[v6]:port" and "unix:/path". */
+#include "proto/base/unixsock.h"
 #include "proto/http/internal.h"
 
 #include <errno.h>
@@ -30,30 +31,6 @@ static gp_code fail_close(gp_error *err, int fd, const char *what, const char *a
         return rc;
     }
     return gp_fail_errno(err, sys, "cannot listen on %s: %s", addr, what);
-}
-
-/* Somebody listens there: busy. Nobody does: a crashed predecessor's socket, which goes. */
-static gp_code clear_stale(const struct sockaddr_un *sun, gp_error *err)
-{
-    struct stat st;
-    if (lstat(sun->sun_path, &st) != 0)
-        return errno == ENOENT ? GP_OK : gp_fail_errno(err, errno, "cannot look at '%s'", sun->sun_path);
-    if (!S_ISSOCK(st.st_mode))
-        return gp_fail(err, GP_EEXIST, "cannot listen on unix:%s: a file that is not a socket is there",
-                       sun->sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return gp_fail_errno(err, errno, "cannot make a UNIX socket");
-    bool refused = connect(fd, (const struct sockaddr *)sun, sizeof *sun) != 0 && errno == ECONNREFUSED;
-    close(fd);
-    if (!refused)
-        return gp_fail(err, GP_EBUSY,
-                       "cannot listen on unix:%s: another program listens there; stop it or configure "
-                       "another path",
-                       sun->sun_path);
-    if (unlink(sun->sun_path) != 0 && errno != ENOENT)
-        return gp_fail_errno(err, errno, "cannot remove the stale socket '%s'", sun->sun_path);
-    return GP_OK;
 }
 
 /* A number, or the name of a user or group, which `find` knows. */
@@ -114,13 +91,10 @@ static gp_code set_access(const char *path, const gp_http_socket *access, gp_err
 static gp_code listen_unix(gp_listener *out, const char *path, const gp_http_socket *access, gp_error *err)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    if (path[0] == '\0' || strlen(path) >= sizeof sun.sun_path)
-        return gp_fail(err, GP_EINVAL, "cannot listen on unix:%s: a socket path has 1 to %zu bytes", path,
-                       sizeof sun.sun_path - 1);
-    memcpy(sun.sun_path, path, strlen(path) + 1);
-    gp_code rc = clear_stale(&sun, err);
+    gp_code rc = gp_unix_socket_clear(path, err);
     if (rc != GP_OK)
         return rc;
+    memcpy(sun.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return gp_fail_errno(err, errno, "cannot make a UNIX socket");

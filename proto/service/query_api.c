@@ -35,66 +35,12 @@ static bool args_of_body(gp_http_request *req, gp_http_response *res, gp_args *a
     return ok;
 }
 
-/* GP_EINVAL with a filled problem, or another code with *err. */
-static gp_code prepare(const gp_query_runner *r, gp_args *args, gp_stmt *stmt, gp_problem *p, gp_error *err)
+static gp_query_hooks hooks_of(gp_http_request *req, void *ctx)
 {
-    int64_t now = (int64_t)time(NULL);
-    gp_code rc = gp_args_set_defaults(args, now, err);
-    if (rc == GP_OK)
-        rc = gp_args_set(&args->format, "json", err);
-    if (rc == GP_OK && !(args->caller && *args->caller))
-        rc = gp_args_set(&args->caller, r->caller, err);
-    return rc == GP_OK ? gp_args_prepare(args, now, stmt, p) : rc;
-}
-
-static void log_failure(const gp_query_runner *r, const gp_args *args, const gp_query_hooks *hooks,
-                        const char *what)
-{
-    gp_buf json = {.limit = 4096};
-    gp_args_to_json(args, &json);
-    gp_log_error(r->log, "error running query", GP_F_STR("args", json.failed ? "?" : json.data),
-                 GP_F_STR("error", what), GP_F_STR("request_id", hooks->request_id));
-    gp_buf_free(&json);
-}
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* Who asked what, and what it cost. */
-static void log_slow(const gp_query_runner *r, gp_http_request *req, const gp_args *args, int64_t ns,
-                     gp_code rc, const gp_result *result)
-{
-    gp_buf json = {.limit = 4096};
-    if (r->slow_ns <= 0 || ns < r->slow_ns)
-        return;
-    gp_args_to_json(args, &json);
-    gp_log_warn(r->log, "slow query", GP_F_F64("seconds", (double)ns / 1e9),
-                GP_F_STR("outcome", rc == GP_OK ? "answered" : gp_code_name(rc)),
-                GP_F_U64("rows", rc == GP_OK ? result->n_rows : 0), GP_F_STR("from", gp_http_peer(req)),
-                GP_F_STR("who", gp_http_who(req)), GP_F_STR("args", json.failed ? "?" : json.data),
-                GP_F_STR("request_id", gp_http_request_id(req)));
-    gp_buf_free(&json);
-}
-
-static gp_code run(const gp_query_runner *r, gp_http_request *req, gp_args *args, const gp_query_hooks *hooks,
-                   gp_result *out, gp_problem *p, gp_error *err)
-{
-    gp_stmt stmt = {0};
-    int64_t start = monotonic_ns();
-    gp_result_init(out);
-    gp_code rc = prepare(r, args, &stmt, p, err);
-    if (rc == GP_OK) {
-        rc = r->run(r->ctx, args, &stmt, hooks, out, p, err);
-        if (rc != GP_OK)
-            log_failure(r, args, hooks, p->status ? p->detail : err->msg);
-        log_slow(r, req, args, monotonic_ns() - start, rc, out);
-    }
-    gp_stmt_free(&stmt);
-    return rc;
+    return (gp_query_hooks){.ctx = ctx,
+                            .request_id = gp_http_request_id(req),
+                            .from = gp_http_peer(req),
+                            .who = gp_http_who(req)};
 }
 
 static void answer_failure(const gp_http_request *req, gp_http_response *res, const gp_problem *p,
@@ -105,8 +51,7 @@ static void answer_failure(const gp_http_request *req, gp_http_response *res, co
         return;
     }
     gp_problem own = GP_PROBLEM_INIT;
-    gp_problem_set(&own, 500, "unexpected error occurred");
-    gp_problem_add(&own, NULL, NULL, "%s", message);
+    gp_query_failed(&own, message);
     gp_http_answer_problem(req, res, &own);
     gp_problem_free(&own);
 }
@@ -121,8 +66,9 @@ static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_re
     gp_result result;
     gp_problem p = GP_PROBLEM_INIT;
     gp_error err = GP_ERROR_INIT;
-    const gp_query_hooks hooks = {.canceled = canceled, .ctx = req, .request_id = gp_http_request_id(req)};
-    if (run(r, req, args, &hooks, &result, &p, &err) == GP_OK) {
+    gp_query_hooks hooks = hooks_of(req, req);
+    hooks.canceled = canceled;
+    if (gp_query_run(r, args, &hooks, &result, &p, &err) == GP_OK) {
         gp_buf json = GP_BUF_INIT;
         gp_result_to_json(&result, &json);
         gp_http_answer(req, res, 200, &result_schema, &json);
@@ -214,9 +160,11 @@ static void run_stream(const gp_query_runner *r, stream *s, gp_args *args)
     gp_result result;
     gp_problem p = GP_PROBLEM_INIT;
     gp_error err = GP_ERROR_INIT;
-    const gp_query_hooks hooks = {stream_canceled, stream_keepalive, stream_partial, s,
-                                  gp_http_request_id(s->req)};
-    if (run(r, s->req, args, &hooks, &result, &p, &err) == GP_OK)
+    gp_query_hooks hooks = hooks_of(s->req, s);
+    hooks.canceled = stream_canceled;
+    hooks.keepalive = stream_keepalive;
+    hooks.partial = stream_partial;
+    if (gp_query_run(r, args, &hooks, &result, &p, &err) == GP_OK)
         send_result(s, "finalResult", &result);
     else
         send_failure(s, &p, err.msg);

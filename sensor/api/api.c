@@ -63,7 +63,8 @@ static void add_all(routes *r, gp_sensor_api *a)
  */
 static gp_code make_auth(gp_sensor_api *a, const gp_api_config *cfg, gp_error *err)
 {
-    bool keys = cfg->keys.n && !cfg->allow_without_token && gp_http_addr_is_open(cfg->addr);
+    bool open = (cfg->addr && gp_http_addr_is_open(cfg->addr)) || gp_api_nanomsg_is_open(a->cfg.nanomsg);
+    bool keys = cfg->keys.n && !cfg->allow_without_token && open;
     if (!cfg->tokens && !keys) {
         if (cfg->keys.n)
             gp_log_warn(a->cfg.log,
@@ -100,6 +101,27 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
     return rc;
 }
 
+static gp_code start_http(gp_sensor_api *a, gp_error *err)
+{
+    routes r = {.n = 0};
+    const gp_api_config *api = &a->limits;
+    if (!api->addr)
+        return GP_OK;
+    add_all(&r, a);
+    const gp_http_config http = {.addr = api->addr,
+                                 .socket = {api->socket_owner, api->socket_group, api->socket_mode},
+                                 .tls = {api->tls.cert, api->tls.key, api->tls.client_ca},
+                                 .auth = a->auth,
+                                 .allow_without_token = api->allow_without_token,
+                                 .section = "api",
+                                 .log = a->cfg.log,
+                                 .audit = a->cfg.audit,
+                                 .server_name = "goprobe",
+                                 .observe = a->metrics ? gp_http_metrics_observe : NULL,
+                                 .observe_ctx = a->metrics};
+    return gp_http_start(&a->server, &http, r.items, r.n, err);
+}
+
 gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg, gp_error *err)
 {
     *out = NULL;
@@ -109,24 +131,10 @@ gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg
     a->cfg = *cfg;
     a->limits = *cfg->api;
     gp_code rc = prepare(a, err);
-    if (rc == GP_OK) {
-        routes r = {.n = 0};
-        add_all(&r, a);
-        const gp_tls_config *tls = &cfg->api->tls;
-        const gp_http_config http = {
-            .addr = cfg->api->addr,
-            .socket = {cfg->api->socket_owner, cfg->api->socket_group, cfg->api->socket_mode},
-            .tls = {tls->cert, tls->key, tls->client_ca},
-            .auth = a->auth,
-            .allow_without_token = cfg->api->allow_without_token,
-            .section = "api",
-            .log = cfg->log,
-            .audit = cfg->audit,
-            .server_name = "goprobe",
-            .observe = a->metrics ? gp_http_metrics_observe : NULL,
-            .observe_ctx = a->metrics};
-        rc = gp_http_start(&a->server, &http, r.items, r.n, err);
-    }
+    if (rc == GP_OK)
+        rc = gp_api_start_nanomsg(a, err);
+    if (rc == GP_OK)
+        rc = start_http(a, err);
     if (rc != GP_OK) {
         gp_sensor_api_stop(a);
         return rc;
@@ -141,6 +149,7 @@ void gp_sensor_api_stop(gp_sensor_api *a)
         return;
     if (a->server)
         gp_http_stop(a->server);
+    gp_responder_stop(a->responder);
     gp_http_metrics_free(a->metrics);
     gp_page_free(a->page);
     gp_ratelimit_free(a->ratelimit);
@@ -150,10 +159,10 @@ void gp_sensor_api_stop(gp_sensor_api *a)
 
 gp_code gp_sensor_api_reload(gp_sensor_api *a, gp_error *err)
 {
-    return gp_http_reload(a->server, err);
+    return a->server ? gp_http_reload(a->server, err) : GP_OK;
 }
 
 unsigned gp_sensor_api_port(const gp_sensor_api *a)
 {
-    return gp_http_port(a->server);
+    return a->server ? gp_http_port(a->server) : 0;
 }

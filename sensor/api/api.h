@@ -15,7 +15,8 @@
 #include "sensor/godb/engine.h"
 
 typedef struct gp_sensor_api_config {
-    const gp_api_config *api; /* address, metrics, limits; read at start only */
+    const gp_api_config *api;         /* address (NULL: no HTTP), metrics, limits; read at start only */
+    const gp_nanomsg_config *nanomsg; /* endpoints for queries, with the same limits; NULL: none */
     gp_engine *engine;
     gp_capture_manager *manager;
     gp_config_monitor *monitor;
@@ -32,7 +33,7 @@ gp_code gp_sensor_api_start(gp_sensor_api **out, const gp_sensor_api_config *cfg
 void gp_sensor_api_stop(gp_sensor_api *a);
 /* Reads the TLS files and tokens again; a failure leaves the old ones in force. */
 gp_code gp_sensor_api_reload(gp_sensor_api *a, gp_error *err);
-unsigned gp_sensor_api_port(const gp_sensor_api *a); /* 0 for UNIX sockets */
+unsigned gp_sensor_api_port(const gp_sensor_api *a); /* 0 for UNIX sockets, and without HTTP */
 
 /* The OpenAPI document of this API. */
 gp_openapi gp_sensor_openapi(void);

@@ -17,6 +17,7 @@ void gp_api_metrics(gp_http_request *req, gp_http_response *res, void *api)
     gp_sensor_api *a = api;
     gp_http_metrics_write(a->metrics, &res->body);
     gp_manager_metrics(a->cfg.manager, !a->limits.disable_iface_metrics, &res->body);
+    gp_api_nanomsg_metrics(a, &res->body);
     gp_process_metrics_write(&res->body);
     res->status = 200;
     res->content_type = GP_METRICS_CONTENT_TYPE;

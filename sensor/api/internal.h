@@ -5,6 +5,7 @@
 #include "proto/http/answer.h"
 #include "proto/http/metrics.h"
 #include "proto/http/server.h"
+#include "proto/nanomsg/responder.h"
 #include "proto/page/page.h"
 #include "proto/service/info_api.h"
 #include "proto/service/log_api.h"
@@ -20,7 +21,8 @@ struct gp_sensor_api {
     gp_auth *auth;            /* NULL: no token is asked for */
     gp_http_metrics *metrics; /* NULL: not served */
     gp_page *page;            /* NULL: not served */
-    gp_http_server *server;
+    gp_http_server *server;   /* NULL: none */
+    gp_responder *responder;  /* NULL: none */
     gp_query_runner runner;
     gp_service_info info;
     gp_openapi openapi;
@@ -31,6 +33,11 @@ struct gp_sensor_api {
 gp_code gp_api_run(void *api, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                    gp_result *out, gp_problem *problem, gp_error *err);
 bool gp_api_admit(void *api);
+
+/* nanomsg.c */
+gp_code gp_api_start_nanomsg(gp_sensor_api *a, gp_error *err);
+bool gp_api_nanomsg_is_open(const gp_nanomsg_config *cfg); /* other machines reach it; NULL: no */
+void gp_api_nanomsg_metrics(const gp_sensor_api *a, gp_buf *out);
 
 /* control.c */
 void gp_api_status(gp_http_request *req, gp_http_response *res, void *api);

@@ -62,6 +62,11 @@ typedef struct gp_api_config {
     int64_t max_concurrent; /* queries at a time; 0: no limit */
 } gp_api_config;
 
+/* Queries by nanomsg, beside the API and with its limits. */
+typedef struct gp_nanomsg_config {
+    gp_string_list addrs; /* "tcp://host:port", "ipc:///path"; none: no endpoint */
+} gp_nanomsg_config;
+
 typedef struct gp_local_buffers_config {
     int64_t size_limit; /* bytes; 0: default of the capture manager */
     int64_t num_buffers;
@@ -89,6 +94,7 @@ typedef struct gp_sensor_config {
     gp_capconfig_map ifaces;
     bool syslog_flows; /* accepted, without effect, as in v4 */
     gp_api_config api;
+    gp_nanomsg_config nanomsg;
     gp_local_buffers_config local_buffers;
     gp_journal_options journal;
     gp_logging_config logging;

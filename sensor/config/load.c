@@ -283,7 +283,8 @@ static void warn_unknown(loader *l)
                                            "api.socket", "api.tls",
                                            "logging",    "autodetection",
                                            "tracing",    "tracing.collector",
-                                           "journal",    "local_buffers"};
+                                           "journal",    "local_buffers",
+                                           "nanomsg"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         warn_unknown_section(l, sections[i]);
     warn_unknown_below_interfaces(l, gp_yaml_find(gp_yaml_root(l->file), "interfaces"));
@@ -376,6 +377,7 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     free(cfg->api.tls.key);
     free(cfg->api.tls.client_ca);
     gp_yaml_strlist_free(cfg->api.keys.items, cfg->api.keys.n);
+    gp_yaml_strlist_free(cfg->nanomsg.addrs.items, cfg->nanomsg.addrs.n);
     free(cfg->logging.destination);
     free(cfg->logging.audit_destination);
     gp_yaml_strlist_free(cfg->warnings.items, cfg->warnings.n);

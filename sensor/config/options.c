@@ -51,6 +51,8 @@ static const gp_option options[] = {
     {"logging.encoding", GP_OPT_ENCODING, AT(logging.encoding), "logfmt or json (default logfmt)"},
     {"logging.level", GP_OPT_LEVEL, AT(logging.level), "debug, info, warn or error (default info)"},
     {"logging.slow_query", GP_OPT_DURATION, AT(logging.slow_query_ns), "log queries that take this long"},
+    {"nanomsg.addr", GP_OPT_LIST, AT(nanomsg.addrs),
+     "addresses of nanomsg endpoints (tcp://host:port, ipc:///path)"},
     {"syslog_flows", GP_OPT_BOOL, AT(syslog_flows), "accepted, without effect"},
     {"tracing.collector.endpoint", GP_OPT_IGNORED, 0, "accepted, without effect"},
     {"tracing.collector.type", GP_OPT_IGNORED, 0, "accepted, without effect"},

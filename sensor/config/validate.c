@@ -1,4 +1,5 @@
 #include "sensor/config/validate.h"
+#include "proto/nanomsg/addr.h"
 #include "proto/query/ifsel.h"
 #include "proto/yaml/yaml.h"
 
@@ -53,6 +54,16 @@ static gp_code check_keys(const gp_sensor_config *cfg, const gp_yaml_node *node,
     return GP_OK;
 }
 
+static gp_code check_nanomsg(const gp_sensor_config *cfg, const gp_yaml_node *node, gp_error *err)
+{
+    for (size_t i = 0; i < cfg->nanomsg.addrs.n; i++) {
+        gp_error why = GP_ERROR_INIT;
+        if (gp_nanomsg_addr_check(cfg->nanomsg.addrs.items[i], &why) != GP_OK)
+            return gp_yaml_fail(node, err, "%s", why.msg);
+    }
+    return GP_OK;
+}
+
 /* Without an address there is no API, and v4 does not look at the rest of the section. */
 static gp_code check_api_option(const gp_sensor_config *cfg, const gp_option *o, const gp_yaml_node *node,
                                 gp_error *err)
@@ -82,6 +93,8 @@ gp_code gp_config_check_option(const gp_sensor_config *cfg, const gp_option *o,
         return check_range(cfg, o, node, 1, 60, err);
     if (o->offset == AT(journal.size_limit))
         return check_range(cfg, o, node, 1 << 20, INT64_C(1) << 40, err);
+    if (o->offset == AT(nanomsg.addrs))
+        return check_nanomsg(cfg, node, err);
     return check_api_option(cfg, o, node, err);
 }
 
