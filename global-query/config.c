@@ -109,6 +109,7 @@ SET_TEXT(sensor_ca)
 SET_TEXT(sensor_cert)
 SET_TEXT(sensor_key)
 SET_TEXT(audit_destination)
+SET_TEXT(user)
 #undef SET_TEXT
 
 static gp_code set_socket_mode(gp_gq_config *c, const char *v, gp_error *err)
@@ -128,12 +129,32 @@ static gp_code set_slow_query(gp_gq_config *c, const char *v, gp_error *err)
     return gp_fail(err, GP_EINVAL, "logging.slow_query: \"%s\" is no duration (for example 5s)", v);
 }
 
+static gp_code read_bool(const char *name, const char *v, bool *out, gp_error *err)
+{
+    *out = strcmp(v, "true") == 0;
+    if (*out || strcmp(v, "false") == 0)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "%s: \"%s\" is neither true nor false", name, v);
+}
+
 static gp_code set_allow_without_token(gp_gq_config *c, const char *v, gp_error *err)
 {
-    c->allow_without_token = strcmp(v, "true") == 0;
-    if (c->allow_without_token || strcmp(v, "false") == 0)
+    return read_bool("server.allow_without_token", v, &c->allow_without_token, err);
+}
+
+static gp_code set_drop_caps(gp_gq_config *c, const char *v, gp_error *err)
+{
+    bool drop;
+    gp_code rc = read_bool("security.drop_capabilities", v, &drop, err);
+    c->keep_caps = rc == GP_OK && !drop;
+    return rc;
+}
+
+static gp_code set_seccomp(gp_gq_config *c, const char *v, gp_error *err)
+{
+    if (gp_seccomp_mode_parse(v, &c->seccomp))
         return GP_OK;
-    return gp_fail(err, GP_EINVAL, "server.allow_without_token: \"%s\" is neither true nor false", v);
+    return gp_fail(err, GP_EINVAL, "security.seccomp: \"%s\" is none of on, kill, log, off", v);
 }
 
 static gp_code set_spec(gp_gq_config *c, const char *v, gp_error *err)
@@ -189,6 +210,9 @@ static const setting settings[] = {
     {"querier.max_concurrent", true, set_max_concurrent},
     {"server.addr", true, set_addr},
     {"server.cors_origins", true, set_origins},
+    {"security.user", true, set_user},
+    {"security.drop_capabilities", false, set_drop_caps},
+    {"security.seccomp", true, set_seccomp},
     {"server.allow_without_token", false, set_allow_without_token},
     {"server.tokens", true, set_tokens},
     {"server.socket.owner", true, set_socket_owner},
@@ -410,6 +434,7 @@ void gp_gq_config_free(gp_gq_config *c)
         free(c->resolvers[i].config);
     }
     free(c->resolvers);
+    free(c->user);
     free(c->log_destination);
     free(c->audit_destination);
     free(c->querier_type);

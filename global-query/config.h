@@ -8,7 +8,8 @@
  * and, beyond v4, server.page, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
  * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
  * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key, logging.audit_destination,
- * logging.slow_query
+ * logging.slow_query,
+ * security.user, security.drop_capabilities, security.seccomp
  *
  * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
  * Ownership: gp_gq_config owns its strings.
@@ -18,6 +19,7 @@
 
 #include "proto/base/log.h"
 #include "proto/base/strlist.h"
+#include "proto/sandbox/sandbox.h"
 
 #include <sys/types.h>
 
@@ -46,7 +48,10 @@ typedef struct gp_gq_config {
     char *token_file, *sensor_ca, *sensor_cert, *sensor_key; /* for hosts that have none of their own */
     char **cors_origins;
     size_t n_cors_origins;
-    bool page;          /* serve the web page (default) */
+    bool page;  /* serve the web page (default) */
+    char *user; /* to run as; NULL: who we are */
+    bool keep_caps;
+    gp_seccomp_mode seccomp;
     char *spec_outfile; /* write the OpenAPI document there and exit */
 } gp_gq_config;
 

@@ -40,6 +40,7 @@ static void print_help(void)
         "      --querier.type T          api (HTTP)\n"
         "      --hosts.resolver.type T   string (a list in the query) or static (a file); also "
         "--hosts.resolver.config\n"
+        "      --security.user U, --security.seccomp on|kill|log|off, --security.drop_capabilities=false\n"
         "      --logging.level L, --logging.encoding logfmt|json,\n"
         "      --logging.destination FILE|stdout|stderr|journald, --logging.audit_destination ...,\n"
         "      --logging.slow_query 5s   log queries that take this long\n"
@@ -84,6 +85,19 @@ static int write_spec(const char *path)
     return gp_openapi_write(&doc, path, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
 }
 
+/* As in goprobe, but there is nothing to capture. */
+static gp_code enter_sandbox(const gp_gq_config *cfg, gp_error *err)
+{
+    unsigned keep = GP_CAP_NET_BIND_SERVICE;
+    if (!cfg->user)
+        keep |= GP_CAP_DAC_OVERRIDE;
+    if (cfg->socket_owner || cfg->socket_group)
+        keep |= GP_CAP_CHOWN;
+    const gp_sandbox_config sandbox = {
+        .user = cfg->user, .keep = keep, .drop_caps = !cfg->keep_caps, .seccomp = cfg->seccomp};
+    return gp_sandbox_enter(&sandbox, err);
+}
+
 static int serve(const gp_gq_config *cfg)
 {
     gp_error err = GP_ERROR_INIT;
@@ -91,7 +105,8 @@ static int serve(const gp_gq_config *cfg)
     gp_gq_service *service = NULL;
     sigset_t signals;
     const char *destination = cfg->log_destination && *cfg->log_destination ? cfg->log_destination : "stdout";
-    if (gp_log_open(&log, destination, cfg->level, cfg->encoding, &err) != GP_OK)
+    if (enter_sandbox(cfg, &err) != GP_OK ||
+        gp_log_open(&log, destination, cfg->level, cfg->encoding, &err) != GP_OK)
         return complain(&err, EXIT_FAILURE);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

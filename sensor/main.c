@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -23,6 +24,36 @@ static const char *environment(const char *name)
     return getenv(name);
 }
 
+/* Before the log and everything else is opened: all of it is then done by the user that it will belong to.
+ * Root that stays root keeps the right to other people's files, as the folder of a database of v4 may be. */
+static gp_code enter_sandbox(const gp_sensor_config *cfg, gp_error *err)
+{
+    unsigned keep = GP_CAP_NET_RAW | GP_CAP_NET_BIND_SERVICE;
+    if (!cfg->security.user)
+        keep |= GP_CAP_DAC_OVERRIDE;
+    if (cfg->api.socket_owner || cfg->api.socket_group)
+        keep |= GP_CAP_CHOWN;
+    const gp_sandbox_config sandbox = {.user = cfg->security.user,
+                                       .keep = keep,
+                                       .drop_caps = cfg->security.drop_caps,
+                                       .seccomp = cfg->security.seccomp};
+    return gp_sandbox_enter(&sandbox, err);
+}
+
+static void log_privileges(gp_log *log, const gp_sensor_config *cfg)
+{
+    static const char *const modes[] = {"on", "kill", "log", "off"};
+    if (!gp_sandbox_has(GP_CAP_NET_RAW))
+        gp_log_warn(
+            log,
+            "the capability CAP_NET_RAW is missing, so no interface can be captured: start goprobe as root, "
+            "with AmbientCapabilities=CAP_NET_RAW in its systemd unit, or after 'setcap cap_net_raw+ep' of "
+            "the program");
+    gp_log_info(log, "privileges given up", GP_F_U64("uid", geteuid()),
+                GP_F_BOOL("capabilities", cfg->security.drop_caps || cfg->security.user),
+                GP_F_STR("seccomp", modes[cfg->security.seccomp]));
+}
+
 static int run(const gp_cmdline *c)
 {
     gp_error err = GP_ERROR_INIT;
@@ -32,8 +63,11 @@ static int run(const gp_cmdline *c)
     if (gp_sensor_config_load(&cfg, &src, &err) != GP_OK)
         return complain(&err, EXIT_FAILURE);
     const char *destination = cfg.logging.destination ? cfg.logging.destination : "stdout";
-    gp_code rc = gp_log_open(&log, destination, cfg.logging.level, cfg.logging.encoding, &err);
+    gp_code rc = enter_sandbox(&cfg, &err);
+    if (rc == GP_OK)
+        rc = gp_log_open(&log, destination, cfg.logging.level, cfg.logging.encoding, &err);
     if (rc == GP_OK) {
+        log_privileges(log, &cfg);
         for (size_t i = 0; i < cfg.warnings.n; i++)
             gp_log_warn(log, cfg.warnings.items[i]);
         gp_log_info(log, "loaded configuration", GP_F_STR("version", gp_version()),

@@ -17,7 +17,7 @@ as_root() {
 
 # shellcheck disable=SC2034 # used by those who source this file
 BUILD_PACKAGES=(gcc cmake ninja-build pkg-config git libpcap-dev libyaml-dev libcjson-dev libcurl4-openssl-dev
-    libmicrohttpd-dev libgnutls28-dev liblz4-dev libzstd-dev libxxhash-dev libnanomsg-dev libpcre2-dev zlib1g-dev libcmocka-dev)
+    libmicrohttpd-dev libgnutls28-dev libcap-dev libseccomp-dev liblz4-dev libzstd-dev libxxhash-dev libnanomsg-dev libpcre2-dev zlib1g-dev libcmocka-dev)
 # shellcheck disable=SC2034
 RUN_PACKAGES=(iproute2)
 # shellcheck disable=SC2034

@@ -80,11 +80,12 @@ static gp_code set_access(const char *path, const gp_http_socket *access, gp_err
         rc = id_of(access->group, "group", find_group, &group, err);
     if (rc != GP_OK)
         return rc;
-    if (lchown(path, owner, group) != 0)
-        return gp_fail_errno(err, errno, "cannot give the socket '%s' to %s:%s", path,
-                             access->owner ? access->owner : "", access->group ? access->group : "");
+    /* The mode first: a file that was given away is no longer ours to change. */
     if (chmod(path, access->mode ? access->mode : SOCKET_MODE) != 0)
         return gp_fail_errno(err, errno, "cannot set the mode of the socket '%s'", path);
+    if ((owner != UINT_MAX || group != UINT_MAX) && lchown(path, owner, group) != 0)
+        return gp_fail_errno(err, errno, "cannot give the socket '%s' to %s:%s", path,
+                             access->owner ? access->owner : "", access->group ? access->group : "");
     return GP_OK;
 }
 

@@ -16,6 +16,7 @@
 
 #include "proto/base/log.h"
 #include "proto/control/capconfig.h"
+#include "proto/sandbox/sandbox.h"
 #include "sensor/godb/codec.h"
 
 #include <sys/types.h>
@@ -88,7 +89,14 @@ typedef struct gp_logging_config {
     gp_log_encoding encoding;
 } gp_logging_config;
 
+typedef struct gp_security_config {
+    char *user;     /* to run as; NULL: who we are */
+    bool drop_caps; /* default true */
+    gp_seccomp_mode seccomp;
+} gp_security_config;
+
 typedef struct gp_sensor_config {
+    gp_security_config security;
     gp_db_config db;
     gp_autodetect_config autodetect;
     gp_capconfig_map ifaces;
@@ -128,6 +136,7 @@ typedef enum gp_option_type {
     GP_OPT_INT,
     GP_OPT_F64,
     GP_OPT_LIST,
+    GP_OPT_SECCOMP,
     GP_OPT_DURATION, /* int64_t, nanoseconds */
     GP_OPT_MODE,
     GP_OPT_CODEC,

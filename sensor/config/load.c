@@ -143,6 +143,15 @@ static gp_code read_mode(const gp_yaml_node *n, mode_t *out, gp_error *err)
     return GP_OK;
 }
 
+static gp_code read_seccomp(const gp_yaml_node *n, gp_seccomp_mode *out, gp_error *err)
+{
+    const char *name = NULL;
+    gp_code rc = gp_yaml_str(n, &name, err);
+    if (rc == GP_OK && name && !gp_seccomp_mode_parse(name, out))
+        return gp_yaml_fail(n, err, "\"%.200s\" is no mode of seccomp (allowed: on, kill, log, off)", name);
+    return rc;
+}
+
 static gp_code read_duration(const gp_yaml_node *n, int64_t *out, gp_error *err)
 {
     const char *text = NULL;
@@ -180,6 +189,8 @@ static gp_code read_option(const gp_option *o, const gp_yaml_node *n, void *at, 
         return gp_yaml_f64(n, -1e300, 1e300, at, err);
     case GP_OPT_LIST:
         return read_list(n, at, err);
+    case GP_OPT_SECCOMP:
+        return read_seccomp(n, at, err);
     case GP_OPT_DURATION:
         return read_duration(n, at, err);
     case GP_OPT_MODE:
@@ -284,7 +295,7 @@ static void warn_unknown(loader *l)
                                            "logging",    "autodetection",
                                            "tracing",    "tracing.collector",
                                            "journal",    "local_buffers",
-                                           "nanomsg"};
+                                           "nanomsg",    "security"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         warn_unknown_section(l, sections[i]);
     warn_unknown_below_interfaces(l, gp_yaml_find(gp_yaml_root(l->file), "interfaces"));
@@ -311,6 +322,7 @@ static gp_code load(loader *l)
     l->cfg->journal = (gp_journal_options){
         .enabled = true, .fsync = true, .interval = JOURNAL_INTERVAL_S, .size_limit = JOURNAL_SIZE_LIMIT};
     l->cfg->logging.level = GP_LOG_INFO;
+    l->cfg->security.drop_caps = true;
     l->cfg->logging.encoding = GP_LOG_LOGFMT;
     gp_code rc = GP_OK;
     if (l->file)
@@ -378,6 +390,7 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     free(cfg->api.tls.client_ca);
     gp_yaml_strlist_free(cfg->api.keys.items, cfg->api.keys.n);
     gp_yaml_strlist_free(cfg->nanomsg.addrs.items, cfg->nanomsg.addrs.n);
+    free(cfg->security.user);
     free(cfg->logging.destination);
     free(cfg->logging.audit_destination);
     gp_yaml_strlist_free(cfg->warnings.items, cfg->warnings.n);

@@ -104,7 +104,10 @@ class Daemon:
         self.log_path = os.path.join(lab.dir, f"{name}.log")
         self.log = open(self.log_path, "ab")
         self.name = name
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        # A system call that the filter of the services does not know of ends them here, instead of failing quietly.
+        env = {"SECURITY_SECCOMP": "kill", **os.environ}
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                        env=env)
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -54,12 +54,15 @@ class Doors(TestCase):
     def in_host(self, *command, status=0, env=None):
         return self.run_tool(*self.host.command(*command), status=status, env=env)
 
-    def start_sensor(self, api, **more):
+    def config(self, api, **more):
         os.makedirs(self.path("db"), exist_ok=True)
-        config = self.write("goprobe.yaml", json.dumps({
+        return self.write("goprobe.yaml", json.dumps({
             "db": {"path": self.path("db")}, "api": api,
             "interfaces": {"lo": {"ring_buffer": {"block_size": 1048576, "num_blocks": 4}}}, **more}))
-        return self.lab.daemon("goprobe", self.host.command(GOPROBE, "-c", config))
+
+    def start_sensor(self, api, name="goprobe", **more):
+        config = self.config(api, **more)
+        return self.lab.daemon(name, self.host.command(GOPROBE, "-c", config))
 
     def wait_for_log(self, daemon, what):
         wait_until(f"{daemon.name} says {what!r}", lambda: what in daemon.output() or daemon.process.poll() is not None)
@@ -162,11 +165,11 @@ class Doors(TestCase):
         wait_until("it gave up", lambda: refused.process.poll() is not None)
         self.assertEqual(1, refused.process.returncode)
         self.assertIn("set api.allow_without_token: true", refused.output())
-        told = self.start_sensor({"addr": ":8145", "allow_without_token": True})
+        told = self.start_sensor({"addr": ":8145", "allow_without_token": True}, "told")
         self.wait_for_log(told, "started goprobe")
         self.assertEqual(0, told.stop())
         key = "59436af63ebf98a39de763d56220edb90267debaa4180b864811c7a44ad35bc8"
-        v4 = self.start_sensor({"addr": ":8145", "keys": [key]})
+        v4 = self.start_sensor({"addr": ":8145", "keys": [key]}, "v4")
         self.wait_for_log(v4, "requests must carry one of api.keys")
         self.wait_for_log(v4, "started goprobe")
         self.assertNotIn(key, v4.output())
@@ -177,6 +180,45 @@ class Doors(TestCase):
 
     def curl_plain(self, *args):
         return self.in_host("curl", "-s", "-i", *args)[0]
+
+    def privileges(self, daemon):
+        """Uids, permitted capabilities (as a number), no_new_privs and seccomp of a running goprobe."""
+        status = {}
+        with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as f:
+            for line in f:
+                name, value = line.split(":", 1)
+                status[name] = value.split()
+        return (int(status["Uid"][1]), int(status["CapPrm"][0], 16), status["NoNewPrivs"][0], status["Seccomp"][0])
+
+    def capture_as(self, daemon, uid, caps):
+        self.wait_for_log(daemon, "captures started")
+        self.assertIn("running=1", daemon.output())
+        self.assertEqual((uid, caps, "1", "2"), self.privileges(daemon))
+        self.in_host(GPCTL, "-s", "127.0.0.1:8145", "config", "--reload")
+        self.assertEqual(0, daemon.stop())
+        self.assertNotIn("level=error", daemon.output())
+
+    def test_privileges(self):
+        """Started as root, as root that becomes somebody else, and as an ordinary user with CAP_NET_RAW alone."""
+        net_raw, net_bind, dac_override = 1 << 13, 1 << 10, 1 << 1
+        api = {"addr": "127.0.0.1:8145"}
+        os.chmod(self.lab.dir, 0o755)
+        self.capture_as(self.start_sensor(api), 0, net_raw | net_bind | dac_override)
+        os.chown(self.path("db"), 65534, 65534)
+        for root, folders, files in os.walk(self.path("db")):
+            for name in folders + files:
+                os.chown(os.path.join(root, name), 65534, 65534)
+        self.capture_as(self.start_sensor(api, "former-root", security={"user": "nobody"}), 65534, net_raw | net_bind)
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all,+net_raw")
+        config = self.config(api)
+        os.chmod(config, 0o644)
+        self.capture_as(self.lab.daemon("unprivileged", self.host.command(
+            *nobody, "--inh-caps=+net_raw", "--ambient-caps=+net_raw", GOPROBE, "-c", config)), 65534, net_raw)
+        without = self.lab.daemon("without", self.host.command(
+            *nobody, "--inh-caps=-all", GOPROBE, "-c", config))
+        self.wait_for_log(without, "the capability CAP_NET_RAW is missing")
+        self.wait_for_log(without, "no permission to capture on 'lo'")
+        self.assertEqual(0, without.stop())
 
     def test_socket(self):
         sock = self.path("sock")
