@@ -113,6 +113,21 @@ gp_code gp_codec_compress(gp_codec *c, gp_codec_type t, int level, const uint8_t
     return GP_OK;
 }
 
+gp_code gp_codec_check(gp_codec_type t, size_t len, size_t raw_len, gp_error *err)
+{
+    /* A byte of lz4 stands for 255 at most (the length of a match goes on), an RLE block of zstd, four bytes
+     * with its header, for 128 KiB; RFC 8878, 3.1.1.2. */
+    size_t most = len;
+    if (t == GP_CODEC_LZ4)
+        most = len * 255;
+    else if (t == GP_CODEC_ZSTD)
+        most = len * (32 << 10);
+    if (raw_len <= most)
+        return GP_OK;
+    return gp_fail(err, GP_ECORRUPT, "%zu bytes of %s cannot hold the %zu that its metadata says", len,
+                   gp_codec_name(t), raw_len);
+}
+
 static gp_code decompress_zstd(gp_codec *c, const uint8_t *src, size_t len, uint8_t *raw, size_t raw_len,
                                gp_error *err)
 {

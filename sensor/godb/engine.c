@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,22 @@ static unsigned usable_cpus(void)
     return online > 0 ? (unsigned)online : 1;
 }
 
+/* What the host has, or less where a cgroup (v2, as a container sees its own) allows less. */
+static uint64_t usable_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long size = sysconf(_SC_PAGESIZE);
+    uint64_t memory = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_C(1) << 30;
+    unsigned long long limit = 0;
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
+    if (!f)
+        return memory;
+    if (fscanf(f, "%llu", &limit) == 1 && limit < memory) /* NOLINT(cert-err34-c): "max" is no number */
+        memory = limit;
+    (void)fclose(f);
+    return memory;
+}
+
 gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *err)
 {
     gp_engine *e = calloc(1, sizeof *e);
@@ -33,6 +50,7 @@ gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *er
     e->db = db;
     e->threads = threads > GP_MAX_WORKERS ? GP_MAX_WORKERS : threads;
     e->max_concurrent = cfg->max_concurrent;
+    e->memory = cfg->memory ? cfg->memory : usable_memory();
     e->live = cfg->live;
     e->log = cfg->log;
     pthread_condattr_t attr;
@@ -183,6 +201,18 @@ static gp_time wall_clock(void)
     return (gp_time){.sec = t.tv_sec, .nsec = (int32_t)t.tv_nsec, .set = true};
 }
 
+/* What the answer lacks, if anything. */
+static const char *skipped(gp_result *out)
+{
+    char text[160];
+    if (out->stats.blocks_corrupted == 0)
+        return NULL;
+    snprintf(text, sizeof text,
+             "%llu damaged or unreadable blocks or days were skipped; see the log of the host",
+             (unsigned long long)out->stats.blocks_corrupted);
+    return gp_result_intern(out, text);
+}
+
 static gp_code run_in_slot(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks, gp_result *out,
                            gp_error *err)
 {
@@ -205,7 +235,7 @@ static gp_code run_in_slot(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks
     out->query_duration_ns = gp_monotonic_ns() - start;
     /* As in v4, a host that answered is ok, whether it has rows or not: tools report all others as failures.
      */
-    code = gp_result_set_host(out, host, GP_STATUS_OK, NULL, err);
+    code = gp_result_set_host(out, host, GP_STATUS_OK, skipped(out), err);
     gp_result_finish(out);
     return code;
 }

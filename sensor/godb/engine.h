@@ -27,6 +27,7 @@ typedef struct gp_engine_config {
     const char *db;          /* copied */
     unsigned threads;        /* 0: number of CPUs that the process may use */
     unsigned max_concurrent; /* queries at a time, 0: no limit */
+    uint64_t memory;         /* bytes that max_mem_pct is a share of; 0: what the host or its cgroup has */
     gp_live_source live;     /* flows == NULL: none */
     gp_log *log;
 } gp_engine_config;

@@ -12,10 +12,12 @@
 
 /* ---- rows ------------------------------------------------------------------------------------------ */
 
-static uint64_t sort_value(const gp_stmt *s, const gp_counters *c)
+static uint64_t sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
 {
     uint64_t in = s->sort_by == GP_SORT_PACKETS ? c->pkts_rcvd : c->bytes_rcvd;
     uint64_t out = s->sort_by == GP_SORT_PACKETS ? c->pkts_sent : c->bytes_sent;
+    if (s->sort_by == GP_SORT_TIME)
+        return ts;
     if (s->direction == GP_DIR_IN)
         return in;
     return s->direction == GP_DIR_OUT ? out : in + out;
@@ -26,6 +28,7 @@ static uint64_t sort_value(const gp_stmt *s, const gp_counters *c)
  */
 typedef struct emitter {
     const gp_stmt *stmt;
+    gp_mem_budget *budget;
     gp_result *out; /* rows and totals; names belong to the result of the query */
     const char *iface, *host, *hostid;
     uint64_t limit;          /* 0: keep all */
@@ -37,11 +40,11 @@ typedef struct emitter {
 
 enum { MIN_CUT = 1024 };
 
-static bool worth_a_row(const emitter *e, const gp_counters *c)
+static bool worth_a_row(const emitter *e, const gp_counters *c, uint32_t ts)
 {
     if (!e->full)
         return true;
-    uint64_t v = sort_value(e->stmt, c);
+    uint64_t v = sort_value(e->stmt, c, ts);
     return e->stmt->sort_ascending ? v <= e->threshold : v >= e->threshold;
 }
 
@@ -50,7 +53,8 @@ static void cut(emitter *e)
     const gp_stmt *s = e->stmt;
     gp_result_sort(e->out, s->sort_by, s->direction, s->sort_ascending, e->limit);
     e->full = true;
-    e->threshold = sort_value(s, &e->out->rows[e->out->n_rows - 1].c);
+    const gp_row *last = &e->out->rows[e->out->n_rows - 1];
+    e->threshold = sort_value(s, &last->c, (uint32_t)last->ts);
 }
 
 static gp_code add_fingerprint(gp_result *out, uint64_t fingerprint, gp_error *err)
@@ -71,8 +75,19 @@ static gp_code narrow(emitter *e, const gp_row *row, bool *wanted, gp_error *err
 {
     const gp_narrow *n = e->narrow;
     uint64_t fingerprint = n->digest || n->only ? gp_row_fingerprint(row) : 0;
-    *wanted = sort_value(e->stmt, &row->c) >= n->min_value && (!n->only || gp_narrow_has(n, fingerprint));
+    uint64_t value = gp_row_value(row, e->stmt->sort_by, e->stmt->direction);
+    *wanted = value >= n->min_value && (!n->only || gp_narrow_has(n, fingerprint));
     return n->digest ? add_fingerprint(e->out, fingerprint, err) : GP_OK;
+}
+
+/* Rows come out of the same budget as tables: a query that wants all of millions must not take all memory. */
+static gp_code reserve_rows(gp_mem_budget *budget, gp_result *out, size_t n, gp_error *err)
+{
+    if (n <= out->cap_rows)
+        return GP_OK;
+    if (!gp_mem_take(budget, (n - out->cap_rows) * sizeof *out->rows))
+        return gp_mem_fail(budget, err);
+    return gp_result_reserve_rows(out, n, err);
 }
 
 static gp_code emit_entry(emitter *e, const gp_keyspec *spec, const uint64_t *key, const gp_counters *c,
@@ -83,7 +98,8 @@ static gp_code emit_entry(emitter *e, const gp_keyspec *spec, const uint64_t *ke
         return GP_OK;
     e->hits++;
     gp_counters_add(&e->out->totals, c);
-    if (!e->narrow && !worth_a_row(e, c))
+    const uint32_t ts = spec->time ? gp_key_time(spec, key) : 0;
+    if (!e->narrow && !worth_a_row(e, c, ts))
         return GP_OK;
     gp_result *out = e->out;
     gp_row made = {.iface = e->iface, .host = e->host, .hostid = e->hostid, .c = *c};
@@ -91,11 +107,11 @@ static gp_code emit_entry(emitter *e, const gp_keyspec *spec, const uint64_t *ke
     if (e->narrow) {
         bool wanted;
         gp_code code = narrow(e, &made, &wanted, err);
-        if (code != GP_OK || !wanted || !worth_a_row(e, c))
+        if (code != GP_OK || !wanted || !worth_a_row(e, c, ts))
             return code;
     }
     if (out->n_rows == out->cap_rows) {
-        gp_code code = gp_result_reserve_rows(out, out->n_rows ? out->n_rows * 2 : MIN_CUT, err);
+        gp_code code = reserve_rows(e->budget, out, out->n_rows ? out->n_rows * 2 : MIN_CUT, err);
         if (code != GP_OK)
             return code;
     }
@@ -171,7 +187,8 @@ static gp_code prepare_table(query_run *q, table_tasks *t, gp_error *err)
             t->base = w;
         }
     }
-    t->bits = q->n_workers > 1 && entries >= PARALLEL_FROM ? PARTITION_BITS : 0;
+    t->bits =
+        entries >= PARALLEL_FROM ? PARTITION_BITS : 0; /* between partitions a query can be canceled, too */
     if (used <= 1 && t->bits == 0)
         return GP_OK;
     return gp_agg_prepare(table_of(t->iface, t->base, t->v6), q->pools[0], entries, t->bits, err);
@@ -271,12 +288,12 @@ static void skip_rows(gp_result *r, uint64_t skip)
         memmove(r->rows, r->rows + gone, r->n_rows * sizeof *r->rows);
 }
 
-static gp_code collect(finish_run *f, unsigned n, gp_result *out, gp_error *err)
+static gp_code collect(finish_run *f, unsigned n, gp_mem_budget *budget, gp_result *out, gp_error *err)
 {
     size_t rows = 0;
     for (unsigned w = 0; w < n; w++)
         rows += f->emitters[w].out->n_rows;
-    gp_code code = rows > out->cap_rows ? gp_result_reserve_rows(out, rows, err) : GP_OK;
+    gp_code code = reserve_rows(budget, out, rows, err);
     for (unsigned w = 0; w < n && code == GP_OK; w++) {
         emitter *e = &f->emitters[w];
         out->hits_total += e->hits;
@@ -295,16 +312,16 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
     const unsigned n = q->n_workers;
     finish_run f = {0};
     gp_result parts[GP_MAX_WORKERS];
-    bool by_value = s->sort_by != GP_SORT_TIME;
     uint64_t last =
         s->num_results > UINT64_MAX - s->narrow.skip ? UINT64_MAX : s->num_results + s->narrow.skip;
     if (s->sum_hosts)
         host = hostid = NULL;
     for (unsigned w = 0; w < n; w++) {
         gp_result_init(&parts[w]);
-        f.emitters[w] = (emitter){.stmt = s, .out = w ? &parts[w] : out, .host = host, .hostid = hostid};
+        f.emitters[w] = (emitter){
+            .stmt = s, .budget = &q->budget, .out = w ? &parts[w] : out, .host = host, .hostid = hostid};
         f.emitters[w].narrow = gp_narrow_any(&s->narrow) ? &s->narrow : NULL;
-        f.emitters[w].limit = by_value && last < SIZE_MAX / 4 ? last : 0;
+        f.emitters[w].limit = last < SIZE_MAX / 4 ? last : 0;
     }
     gp_code code = prepare(q, &f, out, err);
     if (code == GP_OK && f.n_tasks == f.n_tables) /* nothing large */
@@ -314,7 +331,7 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
     if (code == GP_OK && q->code != GP_OK)
         code = gp_fail(err, q->code, "%s", q->error.msg);
     if (code == GP_OK)
-        code = collect(&f, n, out, err);
+        code = collect(&f, n, &q->budget, out, err);
     if (code == GP_OK && s->narrow.digest)
         code = join_digests(&f, n, out, err);
     if (code == GP_OK) {

@@ -170,7 +170,7 @@ void gp_key_unpack(const gp_keyspec *spec, const uint64_t *key, gp_row *row)
     uint64_t last = key[spec->words - 1];
     unpack_addresses(spec, key, row);
     if (spec->time)
-        row->ts = (int64_t)(last >> 32);
+        row->ts = gp_key_time(spec, key);
     row->dport = (uint16_t)(last >> 16);
     row->proto = (uint8_t)(last >> 8);
 }

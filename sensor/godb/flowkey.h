@@ -45,6 +45,11 @@ typedef struct gp_key_columns {
 void gp_keys_pack(const gp_keyspec *spec, const gp_key_columns *cols, const uint32_t *rows, size_t n,
                   uint64_t *keys);
 void gp_key_pack_flow(const gp_keyspec *spec, const gp_flow *flow, uint32_t time, uint64_t *key);
+/* The time label of a key that has one. */
+static inline uint32_t gp_key_time(const gp_keyspec *spec, const uint64_t *key)
+{
+    return (uint32_t)(key[spec->words - 1] >> 32);
+}
 /* The attributes and time label of a key into *row. */
 void gp_key_unpack(const gp_keyspec *spec, const uint64_t *key, gp_row *row);
 

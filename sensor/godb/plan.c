@@ -91,14 +91,6 @@ static gp_code alloc_tables(const query_run *q, iface_run *i, gp_error *err)
     return GP_OK;
 }
 
-static uint64_t memory_limit(int pct)
-{
-    long pages = sysconf(_SC_PHYS_PAGES);
-    long size = sysconf(_SC_PAGESIZE);
-    uint64_t total = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_C(1) << 30;
-    return total / 100 * (uint64_t)(pct > 0 ? pct : GP_DEFAULT_MAX_MEM_PCT);
-}
-
 static void make_scan_plan(query_run *q)
 {
     const gp_stmt *s = q->stmt;
@@ -111,11 +103,12 @@ static void make_scan_plan(query_run *q)
         .key_v6 = gp_keyspec_make(&s->type, true),
         .split_families = s->type.attr_mask & (GP_ATTR_SIP | GP_ATTR_DIP),
         .log = q->engine->log,
+        .warnings = &q->warnings,
     };
     q->plan.totals = s->type.attr_mask == 0;
     q->plan.dense = gp_dense_suits(&q->plan.key_v4);
     q->budget.pct = (unsigned)(s->max_mem_pct > 0 ? s->max_mem_pct : GP_DEFAULT_MAX_MEM_PCT);
-    q->budget.limit = memory_limit(s->max_mem_pct);
+    q->budget.limit = q->engine->memory / 100 * q->budget.pct;
 }
 
 /* Days are cut into parts where there are too few of them to keep all workers busy to the end; not so where

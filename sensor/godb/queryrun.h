@@ -24,6 +24,7 @@ struct gp_engine {
     char *db;
     unsigned threads;
     unsigned max_concurrent;
+    uint64_t memory; /* bytes */
     gp_live_source live;
     gp_log *log;
     pthread_mutex_t lock; /* guards what follows */
@@ -64,6 +65,7 @@ typedef struct query_run {
     gp_code code;
     gp_error error;
     gp_query_stats stats;
+    atomic_uint warnings;   /* logged so far */
     int64_t next_keepalive; /* CLOCK_MONOTONIC, ns; worker 0 only */
 } query_run;
 

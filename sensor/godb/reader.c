@@ -399,12 +399,14 @@ gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column c
     gp_code code = loc->raw_len || loc->len ? check_raw_len(info, col, loc->raw_len, err) : GP_OK;
     if (code != GP_OK)
         return code;
-    if (!gp_buf_reserve(raw, (size_t)loc->raw_len + GP_PACKED_SLACK))
+    if (loc->raw_len > 0) {
+        code = fetch_block(d, col, loc, &packed, err);
+        if (code == GP_OK)
+            code = gp_codec_check((gp_codec_type)loc->codec, loc->len, loc->raw_len, err);
+    }
+    if (code == GP_OK && !gp_buf_reserve(raw, (size_t)loc->raw_len + GP_PACKED_SLACK))
         return gp_fail(err, GP_ENOMEM, "out of memory for a column of %u bytes", loc->raw_len);
-    if (loc->raw_len == 0)
-        return GP_OK;
-    code = fetch_block(d, col, loc, &packed, err);
-    if (code == GP_OK)
+    if (code == GP_OK && loc->raw_len > 0)
         code = gp_codec_decompress(codec, (gp_codec_type)loc->codec, packed, loc->len, (uint8_t *)raw->data,
                                    loc->raw_len, err);
     if (code == GP_ECORRUPT || code == GP_EUNSUPPORTED)

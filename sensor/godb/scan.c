@@ -5,7 +5,10 @@
 
 static const uint32_t counter_columns = (1u << GP_COL_COUNT) - (1u << GP_COL_ATTR_COUNT);
 
-enum { LOAD_BATCH = GP_AGG_BATCH / 2 }; /* rows */
+enum {
+    LOAD_BATCH = GP_AGG_BATCH / 2, /* rows */
+    MOST_WARNINGS = 10             /* of one query */
+};
 
 struct gp_scan {
     const gp_scan_plan *plan;
@@ -314,6 +317,14 @@ static gp_code scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp
     return code;
 }
 
+bool gp_scan_may_warn(const gp_scan_plan *plan)
+{
+    unsigned before = atomic_fetch_add(plan->warnings, 1);
+    if (before == MOST_WARNINGS)
+        gp_log_warn(plan->log, "more was skipped; the answer counts how much");
+    return before < MOST_WARNINGS;
+}
+
 gp_code gp_scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp_flow_tables *t, gp_error *err)
 {
     gp_error why = GP_ERROR_INIT;
@@ -324,8 +335,9 @@ gp_code gp_scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp_flo
     if (code == GP_ENOMEM)
         return gp_fail(err, code, "%s", why.msg);
     s->stats.blocks_corrupted++;
-    gp_log_warn(s->plan->log, "block skipped", GP_F_STR("day", gp_day_path(day)),
-                GP_F_I64("block", gp_day_meta(day)->blocks[block].ts), GP_F_STR("error", why.msg));
+    if (gp_scan_may_warn(s->plan))
+        gp_log_warn(s->plan->log, "block skipped", GP_F_STR("day", gp_day_path(day)),
+                    GP_F_I64("block", gp_day_meta(day)->blocks[block].ts), GP_F_STR("error", why.msg));
     return GP_OK;
 }
 

@@ -26,6 +26,7 @@ typedef struct gp_scan_plan {
     bool totals;         /* nothing of a flow is part of the key: blocks are summed as a whole */
     bool dense;          /* only port and protocol are */
     gp_log *log;
+    atomic_uint *warnings; /* logged so far, by all workers */
 } gp_scan_plan;
 
 /* Tables of one interface: with addresses in the key one for each family, otherwise only v4; of those with
@@ -34,6 +35,9 @@ typedef struct gp_flow_tables {
     gp_agg v4, v6;
     gp_dense *dense; /* NULL until used */
 } gp_flow_tables;
+
+/* Whether to log one more thing that was skipped: the first ones, and once that there are more. */
+bool gp_scan_may_warn(const gp_scan_plan *plan);
 
 typedef struct gp_scan gp_scan;
 /* `pool` is where the tables get their memory; it belongs to this worker and outlives the tables. */

@@ -1,6 +1,5 @@
 #include "sensor/godb/segpool.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,18 +51,23 @@ void gp_segpool_free(gp_segpool *p)
     free(p);
 }
 
-static bool charge(gp_segpool *p, size_t size)
+bool gp_mem_take(gp_mem_budget *b, uint64_t size)
 {
-    uint64_t used = atomic_fetch_add(&p->budget->used, size) + size;
-    if (used > p->budget->limit) {
-        atomic_fetch_sub(&p->budget->used, size);
-        return false;
-    }
-    p->charged += size;
-    return true;
+    uint64_t used = atomic_fetch_add(&b->used, size) + size;
+    if (used <= b->limit)
+        return true;
+    atomic_fetch_sub(&b->used, size);
+    return false;
 }
 
-static gp_code fail_limit(const gp_mem_budget *b, gp_error *err)
+static bool charge(gp_segpool *p, size_t size)
+{
+    bool ok = gp_mem_take(p->budget, size);
+    p->charged += ok ? size : 0;
+    return ok;
+}
+
+gp_code gp_mem_fail(const gp_mem_budget *b, gp_error *err)
 {
     return gp_fail(err, GP_ENOMEM,
                    "memory limit exceeded: the query needs more than %u%% of this host's memory (%llu MiB); "
@@ -93,7 +97,7 @@ static gp_code add_region(gp_segpool *p, gp_error *err)
     size_t size = p->next_size;
     while (!charge(p, size)) { /* near the limit: whatever still fits */
         if (size == GP_SEGMENT_SIZE)
-            return fail_limit(p->budget, err);
+            return gp_mem_fail(p->budget, err);
         size /= 2;
     }
     region *r = calloc(1, sizeof *r);

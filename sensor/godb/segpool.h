@@ -16,6 +16,7 @@
 #include "proto/base/error.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { GP_SEGMENT_SIZE = 1 << 16, GP_CELL_SIZE = 32 }; /* bytes; segments are aligned to 64 bytes at least */
@@ -25,6 +26,12 @@ typedef struct gp_mem_budget {
     uint64_t limit; /* bytes */
     unsigned pct;   /* for the message */
 } gp_mem_budget;
+
+/* Takes `size` bytes of the budget for memory that the caller gets elsewhere; false when there are not so
+ * many left: nothing is taken then. */
+bool gp_mem_take(gp_mem_budget *b, uint64_t size);
+/* GP_ENOMEM: the budget is spent, and what to do. */
+gp_code gp_mem_fail(const gp_mem_budget *b, gp_error *err);
 
 typedef struct gp_segpool gp_segpool;
 gp_code gp_segpool_new(gp_segpool **out, gp_mem_budget *budget, gp_error *err);

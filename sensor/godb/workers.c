@@ -112,7 +112,7 @@ static gp_code run_job(query_run *q, gp_scan *scan, const job *j, unsigned worke
     if (j->part == 0)
         gp_scan_count_day(scan, code != GP_OK);
     if (code != GP_OK) {
-        if (j->part == 0)
+        if (j->part == 0 && gp_scan_may_warn(&q->plan))
             gp_log_warn(q->engine->log, "day skipped", GP_F_STR("iface", j->iface->name),
                         GP_F_STR("error", why.msg));
         return code == GP_ENOMEM ? gp_fail(err, code, "%s", why.msg) : GP_OK;

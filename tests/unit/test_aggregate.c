@@ -220,6 +220,133 @@ static void segments_are_reused(void **state)
     assert_int_equal(budget.used, 0);
 }
 
+/* Sums on both sides of 32 bits, in tables that split and are merged. */
+static void counters_outgrow_32_bits(void **state)
+{
+    enum { KEYS = 6000, ADDS = 60000 };
+    static const uint64_t steps[] = {1, UINT32_MAX / 3, UINT32_MAX, UINT64_C(1) << 32, UINT64_C(5) << 40};
+    (void)state;
+    const uint64_t seed[2] = {3, 4};
+    gp_mem_budget budget = {.limit = UINT64_MAX};
+    gp_segpool *pool = NULL;
+    gp_agg t[2];
+    gp_counters *sums = calloc(KEYS, sizeof *sums);
+    uint64_t rng = 8;
+    assert_non_null(sums);
+    assert_int_equal(gp_segpool_new(&pool, &budget, NULL), GP_OK);
+    gp_agg_init(&t[0], 2, seed);
+    gp_agg_init(&t[1], 2, seed);
+    for (unsigned i = 0; i < ADDS; i++) {
+        size_t k = next_random(&rng) % KEYS;
+        const gp_counters c = {steps[next_random(&rng) % 5], i, steps[k % 5], k % 5 == 4};
+        uint64_t key[2];
+        make_key(key, 2, k);
+        gp_counters_add(&sums[k], &c);
+        assert_int_equal(gp_agg_add(&t[i % 2], pool, key, &c, NULL), GP_OK);
+    }
+    assert_int_equal(gp_agg_prepare(&t[0], pool, KEYS, 2, NULL), GP_OK);
+    for (unsigned part = 0; part < 4; part++)
+        assert_int_equal(gp_agg_absorb(&t[0], pool, &t[1], part, 2, NULL), GP_OK);
+    size_t seen = 0;
+    const uint64_t *key;
+    gp_counters c;
+    for (gp_agg_iter it = gp_agg_entries(&t[0], 0, 0); gp_agg_next(&it, &key, &c); seen++)
+        assert_memory_equal(&c, &sums[key[1] >> 8], sizeof c);
+    size_t touched = 0;
+    for (size_t k = 0; k < KEYS; k++)
+        touched += sums[k].bytes_rcvd > 0;
+    assert_int_equal(seen, touched);
+    gp_agg_free(&t[0]);
+    gp_agg_free(&t[1]);
+    gp_segpool_free(pool);
+    free(sums);
+}
+
+/* Every width, every place in a vector, with and without gaps: against one value at a time. */
+static void counter_columns_are_read_as_they_were_packed(void **state)
+{
+    enum { N = 61 };
+    (void)state;
+    uint64_t rng = 77;
+    for (unsigned round = 0; round < 400; round++) {
+        uint64_t values[4][N];
+        uint8_t *packed[4];
+        gp_counter_columns cols;
+        for (unsigned k = 0; k < 4; k++) {
+            unsigned bits = 8 * (unsigned)(next_random(&rng) % 8 + 1);
+            uint64_t most = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+            for (unsigned i = 0; i < N; i++)
+                values[k][i] = next_random(&rng) % 4 ? (next_random(&rng) * next_random(&rng)) & most : 0;
+            values[k][0] = most;
+            size_t len = gp_bitpack_size(N, most);
+            packed[k] = malloc(len + GP_PACKED_SLACK); /* not one byte more */
+            assert_non_null(packed[k]);
+            assert_int_equal(gp_bitpack(values[k], N, most, packed[k]), len);
+            cols.col[k] = gp_packed(packed[k]);
+        }
+        size_t first = next_random(&rng) % 5;
+        uint32_t rows[N];
+        gp_counters loaded[N];
+        gp_counters added[3] = {{0}};
+        gp_counters *to[N];
+        size_t n = 0;
+        for (uint32_t r = 0; r < N - first; r++)
+            if (round % 2 || next_random(&rng) % 3)
+                rows[n++] = r;
+        gp_counters_load(&cols, first, rows, n, loaded);
+        gp_counters want[3] = {{0}};
+        gp_counters sum = {0};
+        bool idle = false;
+        for (size_t i = 0; i < n; i++) {
+            size_t r = first + rows[i];
+            const gp_counters c = {values[0][r], values[1][r], values[2][r], values[3][r]};
+            assert_memory_equal(&loaded[i], &c, sizeof c);
+            to[i] = &added[i % 3];
+            gp_counters_add(&want[i % 3], &c);
+            gp_counters_add(&sum, &c);
+            idle |= (c.pkts_rcvd | c.pkts_sent) == 0;
+        }
+        assert_int_equal(gp_counters_scatter(&cols, first, rows, n, to), idle);
+        assert_memory_equal(added, want, sizeof want);
+        if (n == N - first) {
+            const gp_counters got = gp_counters_sum(&cols, first, n);
+            assert_memory_equal(&got, &sum, sizeof sum);
+        }
+        for (unsigned k = 0; k < 4; k++)
+            free(packed[k]);
+    }
+}
+
+static void equal_neighbours_are_added_up(void **state)
+{
+    enum { N = 200 };
+    (void)state;
+    uint64_t rng = 5;
+    for (unsigned words = 1; words <= GP_KEY_MAX_WORDS; words += words == 3 ? 2 : 1) {
+        uint64_t keys[N * GP_KEY_MAX_WORDS];
+        uint64_t before[N];
+        gp_counters sums[N];
+        gp_counters total = {0};
+        gp_counters after = {0};
+        size_t runs = 0;
+        for (size_t i = 0; i < N; i++) {
+            uint64_t k = i && next_random(&rng) % 3 ? before[i - 1] : next_random(&rng) % 50;
+            before[i] = k;
+            runs += i == 0 || before[i - 1] != k;
+            make_key(keys + i * words, words, k);
+            sums[i] = (gp_counters){next_random(&rng), 1, 2, k};
+            gp_counters_add(&total, &sums[i]);
+        }
+        size_t n = gp_counters_combine(keys, words, sums, N);
+        assert_int_equal(n, runs);
+        for (size_t i = 0; i < n; i++) {
+            gp_counters_add(&after, &sums[i]);
+            assert_int_equal(sums[i].pkts_sent, sums[i].bytes_sent * (keys[i * words + words - 1] >> 8));
+        }
+        assert_memory_equal(&after, &total, sizeof total);
+    }
+}
+
 static void dense_tables_have_a_place_for_all(void **state)
 {
     (void)state;
@@ -265,6 +392,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_round_trip),
         cmocka_unit_test(tables_sum_and_merge),
+        cmocka_unit_test(counters_outgrow_32_bits),
+        cmocka_unit_test(counter_columns_are_read_as_they_were_packed),
+        cmocka_unit_test(equal_neighbours_are_added_up),
         cmocka_unit_test(budget_is_kept),
         cmocka_unit_test(segments_are_reused),
         cmocka_unit_test(dense_tables_have_a_place_for_all),

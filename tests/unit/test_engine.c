@@ -105,7 +105,7 @@ static int teardown(void **state)
 typedef struct query {
     const char *type, *ifaces, *cond, *first, *last, *sort_by, *resolution;
     uint64_t limit;
-    bool ascending, in, live;
+    bool ascending, in, out, live, low_mem;
     int64_t max_mem_pct;
 } query;
 
@@ -125,6 +125,8 @@ static void prepare(const query *q, gp_stmt *stmt)
     a.num_results = q->limit;
     a.sort_ascending = q->ascending;
     a.in = q->in;
+    a.out = q->out;
+    a.low_mem = q->low_mem;
     a.live = q->live;
     a.max_mem_pct = q->max_mem_pct;
     assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
@@ -169,7 +171,8 @@ static void oracle_add(gp_result *r, const gp_row *row)
             return;
         }
     }
-    assert_int_equal(gp_result_reserve_rows(r, r->n_rows + 1, NULL), GP_OK);
+    if (r->n_rows == r->cap_rows)
+        assert_int_equal(gp_result_reserve_rows(r, r->n_rows * 2 + 64, NULL), GP_OK);
     r->rows[r->n_rows++] = *row;
 }
 
@@ -254,6 +257,67 @@ static void queries_equal_the_oracle(void **state)
     };
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
         check(*state, &queries[i]);
+}
+
+static void all_orders_equal_the_oracle(void **state)
+{
+    static const char *const types[] = {"sip,dport", "dip,proto", "time,proto", "raw", "proto"};
+    static const char *const orders[] = {"bytes", "packets", "time"};
+    static const char *const conditions[] = {NULL, "dport != 443 & proto = 6", "dir = bi & dport < 70",
+                                             "!(snet = 10.0.0.0/31 | dnet = 2000::/64)"};
+    for (unsigned i = 0; i < 5 * 3 * 2 * 4; i++) {
+        const query q = {.type = types[i % 5],
+                         .last = i % 5 == 3 ? "1456444800" : NULL, /* the oracle is slow */
+                         .sort_by = orders[i / 5 % 3],
+                         .ascending = i / 15 % 2,
+                         .in = i / 30 % 4 == 1 || i / 30 % 4 == 3,
+                         .out = i / 30 % 4 >= 2,
+                         .cond = conditions[(i / 5 + i / 30) % 4],
+                         .low_mem = i % 7 == 0,
+                         .resolution = i % 2 ? "10m" : NULL,
+                         .limit = i % 3 ? 9 : 100000};
+        check(*state, &q);
+    }
+}
+
+/* Limits above and below the number of rows at which workers start to cut. */
+static void limits_cut_exactly(void **state)
+{
+    static const uint64_t limits[] = {1, 511, 512, 513, 1100, 5000};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        check(*state, &(query){.type = "raw", .limit = limits[i]});
+        check(*state, &(query){.type = "raw", .limit = limits[i], .sort_by = "bytes", .ascending = true});
+        check(*state, &(query){.type = "time,sip,dport", .limit = limits[i], .sort_by = "packets"});
+    }
+}
+
+/* The limit is on memory for tables and rows; what fits in it is answered as ever. */
+static void memory_is_bounded(void **state)
+{
+    const fixture *fx = *state;
+    const gp_engine_config cfg = {.db = fx->db, .threads = 2, .memory = 100 << 20};
+    gp_engine *e = NULL;
+    gp_stmt stmt;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_engine_new(&e, &cfg, NULL), GP_OK);
+    for (int64_t pct = 1; pct <= 60; pct += 59) {
+        prepare(&(query){.type = "raw", .limit = 100000, .max_mem_pct = pct}, &stmt);
+        gp_code code = gp_engine_run(e, &stmt, NULL, &r, &err);
+        gp_stmt_free(&stmt);
+        assert_int_equal(code, pct == 1 ? GP_ENOMEM : GP_OK);
+        if (code == GP_OK)
+            gp_result_free(&r);
+    }
+    assert_non_null(strstr(err.msg, "memory limit exceeded"));
+    assert_non_null(strstr(err.msg, "1%"));
+    prepare(&(query){.type = "proto", .limit = 10, .max_mem_pct = 1}, &stmt);
+    if (gp_engine_run(e, &stmt, NULL, &r, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.n_rows, 4);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+    gp_engine_free(e);
 }
 
 static void summary_states_what_was_covered(void **state)
@@ -344,6 +408,29 @@ static void a_query_can_be_canceled(void **state)
     gp_stmt_free(&stmt);
 }
 
+static bool after_some(void *ctx)
+{
+    unsigned *polls = ctx;
+    return ++*polls > 5;
+}
+
+static void a_running_query_stops_soon(void **state)
+{
+    const fixture *fx = *state;
+    gp_stmt stmt;
+    gp_result r;
+    unsigned polls = 0;
+    const gp_run_hooks hooks = {.canceled = after_some, .ctx = &polls};
+    gp_engine *e = NULL;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_engine_new(&e, &(gp_engine_config){.db = fx->db, .threads = 1}, NULL), GP_OK);
+    prepare(&(query){.type = "raw"}, &stmt);
+    assert_int_equal(gp_engine_run(e, &stmt, &hooks, &r, &err), GP_ECANCELED);
+    assert_int_equal(polls, 6);
+    gp_stmt_free(&stmt);
+    gp_engine_free(e);
+}
+
 /* Flips bytes in the middle of a column file of the first day: its blocks fail, the others answer. */
 static void damage_costs_only_the_damaged_blocks(void **state)
 {
@@ -409,11 +496,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(queries_equal_the_oracle, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_orders_equal_the_oracle, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits_cut_exactly, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(summary_states_what_was_covered, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_and_missing_are_told_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_interface_is_an_error, setup, teardown),
         cmocka_unit_test(an_empty_database_has_no_data),
         cmocka_unit_test_setup_teardown(a_query_can_be_canceled, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_running_query_stops_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_costs_only_the_damaged_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(live_flows_are_part_of_the_answer, setup, teardown),
     };
