@@ -14,7 +14,6 @@ from the page cache.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import shutil
@@ -56,6 +55,14 @@ QUERIES = [
 ]
 
 
+# The same questions to nfdump.
+NFDUMP = {
+    "sip": ["-s", "srcip/bytes"],
+    "all, dport and snet": ["-A", "srcip,dstip,dstport,proto", "-s", "record/bytes",
+                            "dst port 443 and src net 10.0.0.0/8"],
+}
+
+
 @dataclasses.dataclass
 class Run:
     wall: float  # seconds
@@ -75,12 +82,16 @@ def run(command, cpus, check=True):
     return Run(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def in_turn(commands, cpus, times):
-    """Runs of every command, one after the other so that they meet the same weather; the first round is not counted."""
-    for command in commands:
-        run(command, cpus)
-    rounds = [[run(command, cpus) for command in commands] for _ in range(times)]
-    return list(zip(*rounds))
+def in_turn(commands, cpus, options):
+    """Runs of every command, one after the other so that they meet the same weather. The first round warms up and is
+    not counted, unless it took so long that there is no time for more."""
+    rounds = []
+    start = time.monotonic()
+    for i in range(options.runs + 1):
+        rounds.append([run(command, cpus) for command in commands])
+        if time.monotonic() - start > options.seconds:
+            break
+    return list(zip(*(rounds[1:] or rounds)))
 
 
 def median(runs, field):
@@ -130,14 +141,14 @@ class Bench:
         return db
 
     def queries(self):
-        return [q for q in QUERIES if not self.options.only or self.options.only in q.name]
+        return [q for q in QUERIES if not self.options.only or q.name in self.options.only]
 
     def against_reference(self, db, cpus):
         programs = [self.ours] + ([self.options.reference] if self.options.reference else [])
         rows = []
         for q in self.queries():
             limit = [self.tool("gp-scanlimit"), db, "eth0", *q.limit]
-            measured = in_turn([limit, *(q.command(p, db) for p in programs)], cpus, self.options.runs)
+            measured = in_turn([limit, *(q.command(p, db) for p in programs)], cpus, self.options)
             least, ours = measured[0], measured[1]
             row = [q.name, seconds(median(ours, "wall")), seconds(median(ours, "cpu")), mebibytes(median(ours, "peak")),
                    seconds(median(least, "cpu")), f"{ratio(ours, least, 'cpu'):.2f}"]
@@ -150,7 +161,7 @@ class Bench:
         head = ["query", "ours", "cpu", "peak", "limit", "cpu/limit"]
         if self.options.reference:
             head += ["reference", "peak", "faster", "less cpu", "peak ratio"]
-        table(f"{len(cpus)} processor(s), {self.options.flows} flows, median of {self.options.runs} runs", head, rows)
+        table(f"{len(cpus)} processor(s), {self.options.flows} flows, median of up to {self.options.runs} runs", head, rows)
 
     def scaling(self):
         sizes = [10**6, 10**7, 10**8]
@@ -159,10 +170,54 @@ class Bench:
             for n in (1, 2):
                 row = [q.name, n]
                 for flows in sizes:
-                    runs = in_turn([q.command(self.ours, self.database(flows))], processors(n), self.options.runs)[0]
+                    runs = in_turn([q.command(self.ours, self.database(flows))], processors(n), self.options)[0]
                     row += [seconds(median(runs, "wall")), mebibytes(median(runs, "peak"))]
                 rows.append(row)
         table("ours by number of flows", ["query", "threads", "10^6", "peak", "10^7", "peak", "10^8", "peak"], rows)
+
+
+    def netflow(self, db, folder):
+        """The flows of the database as nfcapd stores them, lz4-compressed as ours are; kept in the cache."""
+        if os.path.isdir(folder):
+            return
+        making = f"{folder}.{os.getpid()}"
+        os.makedirs(making)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("127.0.0.1", 0))
+            port = str(s.getsockname()[1])
+        print(f"making {folder}", file=sys.stderr)
+        collector = subprocess.Popen(["nfcapd", "-b", "127.0.0.1", "-p", port, "-w", making, "-t", "86400", "-y", "-B",
+                                      "8000000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(1)
+            subprocess.run([self.tool("gp-netflow"), db, "eth0", port], check=True)
+            time.sleep(1)
+        finally:
+            collector.terminate()
+            collector.wait()
+        os.rename(making, folder)
+
+    def against_nfdump(self, cpus):
+        if not shutil.which("nfdump"):
+            sys.exit("query_bench: there is no nfdump (Debian package nfdump)")
+        db = self.database(10**7)
+        folder = os.path.join(self.options.cache, f"nfdump-{10**7}")
+        self.netflow(db, folder)
+        rows = []
+        for name, asked in NFDUMP.items():
+            q = next(q for q in QUERIES if q.name == name)
+            ours, other = in_turn([q.command(self.ours, db), ["nfdump", "-R", folder, "-n", "10", *asked]], cpus,
+                                  self.options)
+            rows.append([name, seconds(median(ours, "wall")), mebibytes(median(ours, "peak")),
+                         seconds(median(other, "wall")), mebibytes(median(other, "peak")),
+                         f"{ratio(other, ours, 'wall'):.1f} x", f"{ratio(other, ours, 'cpu'):.1f} x"])
+        stored = [sum(os.path.getsize(os.path.join(d, f)) for d, _, names in os.walk(top) for f in names)
+                  for top in (db, folder)]
+        summary = subprocess.run(["nfdump", "-I", "-R", folder], capture_output=True, text=True, check=True).stdout
+        flows = next(line for line in summary.splitlines() if line.startswith("Flows:"))
+        table(f"{len(cpus)} processor(s), 10^7 flows, nfdump has {flows.lower()}; stored: ours {mebibytes(stored[0])}, "
+              f"nfdump {mebibytes(stored[1])}",
+              ["query", "ours", "peak", "nfdump", "peak", "faster", "less cpu"], rows)
 
 
 def processors(n):
@@ -181,7 +236,9 @@ def parse():
     p.add_argument("--flows", type=int, default=50_000_000, help="of the database (%(default)s)")
     p.add_argument("--runs", type=int, default=5, help="counted runs of each command (%(default)s)")
     p.add_argument("--threads", default="1,2", help="numbers of processors to use (%(default)s)")
-    p.add_argument("--only", default="", metavar="TEXT", help="only queries with this in their name")
+    p.add_argument("--seconds", type=float, default=60, help="no more runs of a query after this time (%(default)s)")
+    p.add_argument("--only", action="append", choices=[q.name for q in QUERIES], help="only this query (repeatable)")
+    p.add_argument("--nfdump", action="store_true", help="also nfdump on 10^7 flows")
     p.add_argument("--scaling", action="store_true", help="also 10^6, 10^7 and 10^8 flows")
     return p.parse_args()
 
@@ -194,6 +251,9 @@ def main():
         bench.against_reference(db, processors(int(n)))
     if options.scaling:
         bench.scaling()
+    if options.nfdump:
+        for n in options.threads.split(","):
+            bench.against_nfdump(processors(int(n)))
 
 
 if __name__ == "__main__":
