@@ -10,8 +10,8 @@
 #ifndef GP_GLOBAL_QUERY_RUNNER_H
 #define GP_GLOBAL_QUERY_RUNNER_H
 
+#include "client/endpoints.h"
 #include "client/fanout.h"
-#include "global-query/endpoints.h"
 #include "global-query/resolver.h"
 #include "proto/service/query_api.h"
 

@@ -105,7 +105,7 @@ static gp_code load(const char *path, gp_capconfig_map *out, gp_error *err)
     return rc;
 }
 
-static gp_code apply(const options *o, gp_client *c, gp_config_update *u, gp_error *err)
+gp_code change_config(const options *o, gp_client *c, gp_config_update *u, gp_error *err)
 {
     if (o->reload) {
         gp_code rc = gp_client_reload(c, u, err);
@@ -129,7 +129,7 @@ gp_code run_config(const options *o, gp_client *c, bool color, gp_buf *out, gp_e
     if (!o->reload && !o->file)
         return show(o, c, color, out, err);
     gp_config_update u = {0};
-    gp_code rc = apply(o, c, &u, err);
+    gp_code rc = change_config(o, c, &u, err);
     if (rc == GP_OK && !o->silent)
         put_update(&u, color, out);
     gp_config_update_free(&u);

@@ -5,13 +5,16 @@
 #include "client/gpclient.h"
 
 #include <stdio.h>
+#include <time.h>
 
 typedef enum command { CMD_NONE, CMD_STATUS, CMD_CONFIG, CMD_LOG_LEVEL, CMD_VERSION, CMD_HELP } command;
 
 typedef struct options {
     command cmd;
-    command help_for; /* of CMD_HELP: the command to explain, CMD_NONE for gpctl itself */
-    char *server_addr;
+    command help_for;      /* of CMD_HELP: the command to explain, CMD_NONE for gpctl itself */
+    char *server_addr;     /* several are separated by commas; NULL: the hosts of `endpoints` */
+    const char *endpoints; /* file; NULL: none */
+    const char *hosts;     /* names in that file, separated by commas; NULL: all */
     int64_t timeout_ns;
     char *token, *tls_ca, *tls_cert, *tls_key; /* NULL: none */
     const char *file;                          /* config: settings to send; NULL: none */
@@ -36,6 +39,14 @@ void help_print(FILE *out, command cmd);
 gp_code run_status(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err);
 gp_code run_config(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err);
 gp_code run_log_level(const options *o, gp_client *c, gp_buf *out, gp_error *err);
+
+/* config.c: sends a file's settings or has the sensor reload, whichever the options say. */
+gp_code change_config(const options *o, gp_client *c, gp_config_update *out, gp_error *err);
+/* status.c: time since then, to the second: "1h2m3s". */
+void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now);
+
+/* True after SIGINT or SIGTERM. */
+bool interrupted(void *ctx);
 
 /* "[eth0 eth1]", as v4 writes lists of names. */
 void put_names(gp_buf *out, const char *const *names, size_t n);

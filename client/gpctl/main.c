@@ -1,5 +1,5 @@
 /* gpctl - shows and changes what a running goprobe captures. */
-#include "client/gpctl/gpctl.h"
+#include "client/gpctl/fleet.h"
 #include "client/term/term.h"
 #include "proto/base/version.h"
 
@@ -18,7 +18,7 @@ void put_names(gp_buf *out, const char *const *names, size_t n)
 }
 
 /* SIGINT and SIGTERM stay blocked during a request: that one is pending says that the user gave up. */
-static bool interrupted(void *ctx)
+bool interrupted(void *ctx)
 {
     (void)ctx;
     sigset_t pending;
@@ -34,23 +34,29 @@ static void block_signals(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static gp_code talk(const options *o, gp_buf *out, gp_error *err)
+static gp_code talk_to_one(const options *o, const target *t, bool color, gp_buf *out, gp_error *err)
 {
     gp_client *c = NULL;
-    gp_client_config cfg = {.addr = o->server_addr,
-                            .access = {o->token, o->tls_ca, o->tls_cert, o->tls_key},
-                            .timeout_ns = o->timeout_ns,
-                            .connect_timeout_ns = o->timeout_ns,
-                            .canceled = interrupted};
-    bool color = gp_term_colored(STDOUT_FILENO);
-    gp_code rc = gp_client_new(&c, &cfg, err);
-    block_signals();
+    gp_code rc = gp_client_new(&c, &t->cfg, err);
     if (rc == GP_OK)
         rc = o->cmd == CMD_STATUS   ? run_status(o, c, color, out, err)
              : o->cmd == CMD_CONFIG ? run_config(o, c, color, out, err)
                                     : run_log_level(o, c, out, err);
     gp_client_free(c);
-    if (rc == GP_OK && out->failed)
+    return rc;
+}
+
+static gp_code talk(const options *o, gp_buf *out, gp_error *err)
+{
+    bool color = gp_term_colored(STDOUT_FILENO);
+    targets t;
+    gp_code rc = targets_make(o, &t, err);
+    block_signals();
+    if (rc == GP_OK)
+        rc = t.n == 1 && !o->endpoints ? talk_to_one(o, &t.items[0], color, out, err)
+                                       : run_fleet(o, &t, color, out, err);
+    targets_free(&t);
+    if (out->failed)
         rc = gp_fail(err, GP_ENOMEM, "out of memory for the output");
     return rc;
 }
@@ -79,15 +85,14 @@ static int run(const options *o)
         help_print(stdout, o->help_for);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
+    gp_code code = GP_OK;
     if (o->cmd == CMD_VERSION)
         gp_buf_printf(&out, "gpctl - %s:\n    Git hash:       %s\n", gp_version(), gp_version_commit());
-    else if (talk(o, &out, &err) != GP_OK) {
-        gp_buf_free(&out);
-        return fail_with(&err);
-    }
-    int rc = print(&out);
+    else
+        code = talk(o, &out, &err);
+    int rc = print(&out); /* of a fleet also where some hosts failed */
     gp_buf_free(&out);
-    return rc;
+    return code == GP_OK ? rc : fail_with(&err);
 }
 
 int main(int argc, char **argv)

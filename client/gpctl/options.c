@@ -9,11 +9,13 @@
 #define DEFAULT_TIMEOUT_NS (10 * GP_NS_PER_SEC)
 static const char default_file[] = "/.gpctl.yaml"; /* below the home directory */
 
-enum { OPT_CONFIG = 256, OPT_SILENT, OPT_TLS_CA, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TOKEN_FILE };
+enum { OPT_CONFIG = 256, OPT_SILENT, OPT_TLS_CA, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TOKEN_FILE, OPT_ENDPOINTS };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"server.addr", required_argument, NULL, 's'},
+    {"endpoints", required_argument, NULL, OPT_ENDPOINTS},
+    {"hosts", required_argument, NULL, 'q'},
     {"timeout", required_argument, NULL, 't'},
     {"tls.ca", required_argument, NULL, OPT_TLS_CA},
     {"tls.cert", required_argument, NULL, OPT_TLS_CERT},
@@ -86,6 +88,12 @@ static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)
     case 't':
         f->timeout = value;
         return GP_OK;
+    case OPT_ENDPOINTS:
+        o->endpoints = value;
+        return GP_OK;
+    case 'q':
+        o->hosts = value;
+        return GP_OK;
     case OPT_TLS_CA:
         f->tls_ca = value;
         return GP_OK;
@@ -129,7 +137,7 @@ static gp_code read_flags(int argc, char **argv, flags *f, options *o, gp_error 
 {
     opterr = 0;
     for (;;) {
-        int opt = getopt_long(argc, argv, ":s:t:vf:rh", long_options, NULL);
+        int opt = getopt_long(argc, argv, ":s:q:t:vf:rh", long_options, NULL);
         if (opt == -1)
             return GP_OK;
         gp_code rc = opt == '?' || opt == ':' ? bad_flag(opt, argv, err) : set_flag(opt, f, o, err);
@@ -145,6 +153,10 @@ static gp_code check_flags(const flags *f, const options *o, gp_error *err)
         if (o->cmd != owner)
             return gp_fail(err, GP_EINVAL, "unknown flag: --%s", long_name(f->seen[i]));
     }
+    if (o->hosts && !o->endpoints)
+        return gp_fail(err, GP_EINVAL, "--hosts names hosts of a file: name the file with --endpoints");
+    if (f->server_addr && o->endpoints)
+        return gp_fail(err, GP_EINVAL, "-s and --endpoints exclude each other");
     if (o->file && o->file[0] == '\0')
         return gp_fail(err, GP_EINVAL, "--file: empty");
     if (o->file && o->reload)
@@ -222,17 +234,29 @@ static gp_code take_timeout(const char *text, int64_t *out, gp_error *err)
     return rc;
 }
 
-static gp_code take_server(const char *addr, char **out, gp_error *err)
+static gp_code check_addr(const char *addr, gp_error *err)
 {
-    if (!addr || !*addr)
-        return gp_fail(err, GP_EINVAL, "server.addr: empty");
     char *url = NULL;
     char *socket = NULL;
     gp_code rc = gp_client_parse_addr(addr, &url, &socket, err);
     free(url);
     free(socket);
+    return rc == GP_OK ? GP_OK : gp_error_prefix(err, "server.addr");
+}
+
+/* One address, or several with commas between them. */
+static gp_code take_server(const char *addr, char **out, gp_error *err)
+{
+    if (!addr || !*addr)
+        return gp_fail(err, GP_EINVAL, "server.addr: empty");
+    char *copy = strdup(addr);
+    char *rest = copy;
+    gp_code rc = copy ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory");
+    for (char *one; rc == GP_OK && (one = strsep(&rest, ",")) != NULL;)
+        rc = check_addr(one + strspn(one, " "), err);
+    free(copy);
     if (rc != GP_OK)
-        return gp_error_prefix(err, "server.addr");
+        return rc;
     *out = strdup(addr);
     return *out ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory");
 }
@@ -283,7 +307,7 @@ static gp_code read_settings(const flags *f, options *o, gp_error *err)
         rc = take_timeout(timeout, &o->timeout_ns, err);
     if (rc == GP_OK)
         rc = setting(f->server_addr, "GPCTL_SERVER_ADDR", "SERVER.ADDR", doc, "server.addr", &addr, err);
-    if (rc == GP_OK)
+    if (rc == GP_OK && !o->endpoints)
         rc = take_server(addr, &o->server_addr, err);
     if (rc == GP_OK)
         rc = read_access(f, doc, o, err);

@@ -2,13 +2,11 @@
 #include "client/term/term.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { COLUMNS = 8, DETAILED_COLUMNS = COLUMNS + GP_PARSE_ERRORS };
 #define SEC INT64_C(1000000000)
 
-/* Time since then, to the second: "1h2m3s". */
-static void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now)
+void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now)
 {
     int64_t age;
     if (__builtin_sub_overflow((int64_t)now->tv_sec, sec, &age) || __builtin_mul_overflow(age, SEC, &age) ||

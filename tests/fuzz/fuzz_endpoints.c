@@ -1,5 +1,5 @@
 /* The file that says how hosts are reached. */
-#include "global-query/endpoints.h"
+#include "client/endpoints.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* The example configurations that are installed: the programs take them, and nothing in them is a mistake. */
+#include "client/endpoints.h"
 #include "global-query/config.h"
-#include "global-query/endpoints.h"
 #include "sensor/config/config.h"
 
 #include <setjmp.h>

@@ -198,6 +198,71 @@ static void sends_configuration(void **state)
     gp_buf_free(&out);
 }
 
+/* How many lines of the table begin with this host. */
+static unsigned lines_of(const gp_buf *out, const char *host)
+{
+    unsigned n = 0;
+    char start[80];
+    snprintf(start, sizeof start, "│ %s ", host);
+    for (const char *p = out->data; (p = strstr(p, start)) != NULL; p++)
+        n++;
+    return n;
+}
+
+static void asks_several_hosts(void **state)
+{
+    fixture *f = *state;
+    gp_buf out = GP_BUF_INIT;
+    char list[256];
+    snprintf(list, sizeof list, "%s,127.0.0.1:1,%s", f->addr, f->addr);
+    assert_int_equal(run(&out, true, "status -s %a", list, NULL), 1);
+    assert_int_equal(lines_of(&out, f->addr), 1); /* each once */
+    assert_int_equal(lines_of(&out, "127.0.0.1:1"), 1);
+    assert_non_null(
+        strstr(out.data, "│      1 │   2.00 M │     1.50 k │    3.00   │      2.00   │  7.00   │         7 │"
+                         "      2h0m"));
+    assert_non_null(strstr(out.data, "cannot reach 127.0.0.1:1"));
+    assert_non_null(strstr(out.data, "1 of 2 hosts failed"));
+    gp_buf_free(&out);
+}
+
+static void asks_the_hosts_of_a_file(void **state)
+{
+    fixture *f = *state;
+    gp_buf out = GP_BUF_INIT;
+    gp_buf text = GP_BUF_INIT;
+    for (int i = 0; i < 200; i++)
+        gp_buf_printf(&text, "host%03d: {addr: \"%s\"}\n", i, f->addr);
+    gp_buf_puts(&text, "dead: {addr: \"127.0.0.1:1\"}\n");
+    write_file(f, text.data);
+    assert_int_equal(run(&out, true, "config --endpoints %a", f->file, NULL), 1);
+    assert_int_equal(lines_of(&out, "host000"), 1);
+    assert_int_equal(lines_of(&out, "host199"), 1);
+    assert_non_null(strstr(out.data, "│ host007 │ 2      │ eth0 lo"));
+    assert_non_null(strstr(out.data, "1 of 201 hosts failed"));
+    assert_int_equal(run(&out, true, "config --endpoints %a -q host001,host002", f->file, NULL), 0);
+    assert_int_equal(lines_of(&out, "host001"), 1);
+    assert_int_equal(lines_of(&out, "host003"), 0);
+    assert_int_equal(run(&out, true, "config --endpoints %a -q host001,nobody", f->file, NULL), 1);
+    assert_non_null(strstr(out.data, "names no host 'nobody'"));
+    gp_buf_free(&text);
+    gp_buf_free(&out);
+}
+
+static void sends_configuration_to_several_hosts(void **state)
+{
+    fixture *f = *state;
+    gp_buf out = GP_BUF_INIT;
+    char list[256];
+    snprintf(list, sizeof list, "%s,127.0.0.1:1", f->addr);
+    write_file(f, "interfaces:\n  eth1: {ring_buffer: {block_size: 4096, num_blocks: 2}}\n"
+                  "  lo: {ring_buffer: {block_size: 4096, num_blocks: 1}}\n");
+    assert_int_equal(run(&out, true, "config -f %b -s %a", list, f->file), 1);
+    assert_non_null(strstr(out.data, "│ eth1    │ -       │ -        │ lo     │\n"));
+    assert_non_null(strstr(out.data, "1 of 2 hosts failed"));
+    gp_buf_free(&out);
+}
+
 static void settings_come_from_three_places(void **state)
 {
     fixture *f = *state;
@@ -230,7 +295,11 @@ static void refuses_what_it_does_not_know(void **state)
         {"status", "server.addr: empty"},
         {"status -s foo", "server.addr: address foo: missing port in address"},
         {"status --bogus", "unknown flag: --bogus"},
-        {"status -q", "unknown shorthand flag: 'q' in -q"},
+        {"status -x", "unknown shorthand flag: 'x' in -x"},
+        {"status -s localhost:1,foo", "server.addr: address foo: missing port in address"},
+        {"status -q web1 -s localhost:1", "name the file with --endpoints"},
+        {"status --endpoints x -s localhost:1", "exclude each other"},
+        {"status --endpoints /nonexistent/x", "/nonexistent/x"},
         {"status -s", "flag needs an argument: -s"},
         {"status --silent -s localhost:1", "unknown flag: --silent"},
         {"config -v -s localhost:1", "unknown flag: --detailed"},
@@ -268,6 +337,9 @@ int main(void)
         cmocka_unit_test(shows_status),
         cmocka_unit_test(shows_configuration),
         cmocka_unit_test(sends_configuration),
+        cmocka_unit_test(asks_several_hosts),
+        cmocka_unit_test(asks_the_hosts_of_a_file),
+        cmocka_unit_test(sends_configuration_to_several_hosts),
         cmocka_unit_test(settings_come_from_three_places),
         cmocka_unit_test(refuses_what_it_does_not_know),
         cmocka_unit_test(helps),

@@ -1,5 +1,6 @@
 /*
- * endpoints.h - how hosts are reached: the configuration file of the "api" and "nanomsg" queriers.
+ * endpoints.h - how hosts are reached: the file that global-query (querier.config) and gpctl (--endpoints)
+ * read.
  *
  *   hostA:
  *     addr: "unix:/var/run/goprobe"    # or host:port, http://host:port, nanomsg+tcp://host:port
@@ -14,8 +15,8 @@
  *
  * Read-only once loaded: any thread may look hosts up.
  */
-#ifndef GP_GLOBAL_QUERY_ENDPOINTS_H
-#define GP_GLOBAL_QUERY_ENDPOINTS_H
+#ifndef GP_CLIENT_ENDPOINTS_H
+#define GP_CLIENT_ENDPOINTS_H
 
 #include "proto/base/error.h"
 

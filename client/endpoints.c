@@ -1,4 +1,4 @@
-#include "global-query/endpoints.h"
+#include "client/endpoints.h"
 
 #include "client/gpclient.h"
 #include "proto/query/timeparse.h"
