@@ -122,6 +122,62 @@ static gp_code set_socket_mode(gp_gq_config *c, const char *v, gp_error *err)
     return GP_OK;
 }
 
+static gp_code read_limit(const char *name, const char *v, int64_t least, int64_t most, int64_t *out,
+                          gp_error *err)
+{
+    char *end = NULL;
+    errno = 0;
+    long long n = strtoll(v, &end, 10);
+    if (errno || end == v || *end || n < least || n > most)
+        return gp_fail(err, GP_EINVAL, "%s: \"%s\" is no number from %lld to %lld", name, v, (long long)least,
+                       (long long)most);
+    *out = n;
+    return GP_OK;
+}
+
+static gp_code set_max_connections(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return read_limit("server.limits.max_connections", v, 1, 100000, &c->max_connections, err);
+}
+
+static gp_code set_max_per_client(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return read_limit("server.limits.max_connections_per_client", v, 1, 100000,
+                      &c->max_connections_per_client, err);
+}
+
+static gp_code set_max_body(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return read_limit("server.limits.max_body", v, 1024, INT64_C(1) << 32, &c->max_body, err);
+}
+
+static gp_code set_max_header(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return read_limit("server.limits.max_header", v, 1024, 16 << 20, &c->max_header, err);
+}
+
+static gp_code set_max_burst(gp_gq_config *c, const char *v, gp_error *err)
+{
+    return read_limit("server.query_rate_limit.max_burst", v, 1, 1000000, &c->max_burst, err);
+}
+
+static gp_code set_request_timeout(gp_gq_config *c, const char *v, gp_error *err)
+{
+    if (gp_duration_parse(v, &c->request_timeout_ns, NULL) == GP_OK && c->request_timeout_ns > 0)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "server.limits.request_timeout: \"%s\" is no duration (for example 30s)",
+                   v);
+}
+
+static gp_code set_rate(gp_gq_config *c, const char *v, gp_error *err)
+{
+    char *end = NULL;
+    c->max_req_per_sec = strtod(v, &end);
+    if (end != v && !*end && c->max_req_per_sec > 0 && c->max_req_per_sec < 1e9)
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL, "server.query_rate_limit.max_req_per_sec: \"%s\" is no number above 0", v);
+}
+
 static gp_code set_slow_query(gp_gq_config *c, const char *v, gp_error *err)
 {
     if (gp_duration_parse(v, &c->slow_query_ns, NULL) == GP_OK && c->slow_query_ns >= 0)
@@ -215,6 +271,13 @@ static const setting settings[] = {
     {"security.seccomp", true, set_seccomp},
     {"server.allow_without_token", false, set_allow_without_token},
     {"server.tokens", true, set_tokens},
+    {"server.limits.max_connections", true, set_max_connections},
+    {"server.limits.max_connections_per_client", true, set_max_per_client},
+    {"server.limits.max_body", true, set_max_body},
+    {"server.limits.max_header", true, set_max_header},
+    {"server.limits.request_timeout", true, set_request_timeout},
+    {"server.query_rate_limit.max_req_per_sec", true, set_rate},
+    {"server.query_rate_limit.max_burst", true, set_max_burst},
     {"server.socket.owner", true, set_socket_owner},
     {"server.socket.group", true, set_socket_group},
     {"server.socket.mode", true, set_socket_mode},
@@ -402,6 +465,9 @@ static gp_code check(const gp_gq_config *c, gp_error *err)
     if (!c->spec_outfile && (!c->querier_config || !*c->querier_config))
         return gp_fail(err, GP_EINVAL,
                        "querier.config is missing: name the file that says how hosts are reached");
+    if ((c->max_req_per_sec > 0) != (c->max_burst > 0))
+        return gp_fail(err, GP_EINVAL,
+                       "server.query_rate_limit: max_req_per_sec and max_burst must be given together");
     if (!c->tls_cert && (c->tls_key || c->tls_client_ca))
         return gp_fail(err, GP_EINVAL,
                        "server.tls.%s is set, but not server.tls.cert: name the certificate, too",

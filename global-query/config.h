@@ -9,7 +9,9 @@
  * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
  * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key, logging.audit_destination,
  * logging.slow_query,
- * security.user, security.drop_capabilities, security.seccomp
+ * security.user, security.drop_capabilities, security.seccomp, server.limits.max_connections,
+ * server.limits.max_connections_per_client, server.limits.max_body, server.limits.max_header,
+ * server.limits.request_timeout, server.query_rate_limit.max_req_per_sec, server.query_rate_limit.max_burst
  *
  * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
  * Ownership: gp_gq_config owns its strings.
@@ -52,6 +54,10 @@ typedef struct gp_gq_config {
     char *user; /* to run as; NULL: who we are */
     bool keep_caps;
     gp_seccomp_mode seccomp;
+    int64_t max_connections, max_connections_per_client, max_body, max_header; /* 0: default */
+    int64_t request_timeout_ns;                                                /* 0: default */
+    double max_req_per_sec;                                                    /* queries; 0: no limit */
+    int64_t max_burst;
     char *spec_outfile; /* write the OpenAPI document there and exit */
 } gp_gq_config;
 

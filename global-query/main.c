@@ -23,6 +23,8 @@ static void print_help(void)
         "Flags (each also a key of the file, and in the environment in upper case with '_' for '.'):\n"
         "  -c, --config FILE             YAML file with these settings\n"
         "      --server.addr ADDR        where to listen: host:port or unix:/path (default localhost:8145)\n"
+        "      --server.limits.max_connections N, --server.query_rate_limit.max_req_per_sec X, ...: see the "
+        "manual\n"
         "      --server.tokens FILE      ask clients for one of these tokens\n"
         "      --server.allow_without_token   everybody may ask, from other machines, too\n"
         "      --server.socket.owner U, --server.socket.group G, --server.socket.mode 0660   of the UNIX "

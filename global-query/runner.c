@@ -465,6 +465,14 @@ static void free_query(fleet_query *q)
     free(q->index);
 }
 
+bool gp_runner_admit(void *runner)
+{
+    const gp_runner *r = runner;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return gp_ratelimit_allow(r->rate, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+}
+
 gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                       gp_result *out, gp_problem *problem, gp_error *err)
 {

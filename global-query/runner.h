@@ -14,6 +14,7 @@
 #include "client/fanout.h"
 #include "global-query/resolver.h"
 #include "proto/service/query_api.h"
+#include "proto/service/ratelimit.h"
 
 enum {
     GP_STREAM_ROWS = 100, /* of a partial result */
@@ -29,9 +30,12 @@ typedef struct gp_runner {
     size_t max_concurrent;   /* hosts asked at a time */
     size_t max_bytes;        /* memory of a query; 0: no limit */
     int64_t deadline_ns;     /* of a query; 0: none */
+    gp_ratelimit *rate;      /* of queries; NULL: no limit */
     gp_log *log;
 } gp_runner;
 
+/* Fits gp_query_runner.admit. */
+bool gp_runner_admit(void *runner);
 /* Fits gp_query_runner.run with a gp_runner as ctx. */
 gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                       gp_result *out, gp_problem *problem, gp_error *err);

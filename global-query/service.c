@@ -91,6 +91,8 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
         rc = prepare_access(s, cfg, err);
     if (rc == GP_OK && cfg->audit_destination)
         rc = gp_log_open(&s->own_audit, cfg->audit_destination, cfg->level, cfg->encoding, err);
+    if (rc == GP_OK && cfg->max_req_per_sec > 0)
+        rc = gp_ratelimit_new(&s->runner.rate, cfg->max_req_per_sec, cfg->max_burst, err);
     if (rc == GP_OK && cfg->tokens)
         rc = gp_auth_new(&s->auth, &(gp_auth_config){.tokens_file = cfg->tokens, .log = log}, err);
     if (rc == GP_OK && cfg->page)
@@ -103,6 +105,7 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
     s->log = log;
     s->query = (gp_query_runner){.ctx = &s->runner,
                                  .caller = s->caller,
+                                 .admit = gp_runner_admit,
                                  .run = gp_runner_run,
                                  .log = log,
                                  .slow_ns = cfg->slow_query_ns};
@@ -150,7 +153,11 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         .auth = s->auth,
         .allow_without_token = cfg->allow_without_token,
         .section = "server",
-        .max_connections = MAX_CONNECTIONS,
+        .max_connections_per_client = (unsigned)cfg->max_connections_per_client,
+        .max_body = (size_t)cfg->max_body,
+        .max_header = (size_t)cfg->max_header,
+        .request_timeout_s = (unsigned)((cfg->request_timeout_ns + 999999999) / 1000000000),
+        .max_connections = cfg->max_connections ? (unsigned)cfg->max_connections : MAX_CONNECTIONS,
         .log = log,
         .audit = s->own_audit ? s->own_audit : log,
         .server_name = "global-query",
@@ -202,6 +209,7 @@ void gp_gq_stop(gp_gq_service *s)
     gp_http_metrics_free(s->metrics);
     gp_page_free(s->page);
     gp_auth_free(s->auth);
+    gp_ratelimit_free(s->runner.rate);
     gp_log_close(s->own_audit);
     free(s->sensor_token);
     gp_fanout_free(s->runner.fanout);

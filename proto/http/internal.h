@@ -34,7 +34,24 @@ void gp_listener_close(gp_listener *l);
 typedef struct gp_connection {
     gp_tls_set *tls; /* NULL: plain */
     char peer[80];   /* where from, for logs */
+    int fd;
+    time_t since; /* CLOCK_MONOTONIC: began, or was done with its last request; guarded by gp_guard.lock, as
+                     are */
+    bool busy;    /* its request is complete and being answered */
+    bool late;    /* was shut down for it */
+    struct gp_connection *next, *prev;
 } gp_connection;
+
+/* Ends connections whose request is not complete in time. */
+typedef struct gp_guard {
+    unsigned request_timeout_s;
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    bool stopping;
+    gp_connection *first;
+} gp_guard;
 
 struct gp_http_server {
     struct MHD_Daemon *daemon;
@@ -42,6 +59,7 @@ struct gp_http_server {
     gp_tls *tls; /* NULL: plain HTTP */
     gp_auth *auth;
     gp_log *audit;
+    gp_guard guard;
     gp_http_route *routes;
     size_t n_routes;
     size_t max_body;
@@ -121,6 +139,11 @@ void gp_http_request_free(gp_http_request *req);
 void gp_http_on_connection(void *server, struct MHD_Connection *c, void **context,
                            enum MHD_ConnectionNotificationCode what);
 gnutls_session_t gp_http_tls_session(struct MHD_Connection *c); /* NULL: plain */
+void gp_http_set_busy(gp_http_request *req, bool busy);
+void gp_http_guard_init(gp_guard *g, unsigned request_timeout_s);
+bool gp_http_guard_start(gp_http_server *s);
+void gp_http_guard_stop(gp_guard *g);
+void gp_http_guard_destroy(gp_guard *g);
 
 /* caller.c */
 void gp_http_write_peer(struct MHD_Connection *c, int fd, char *dst, size_t size);

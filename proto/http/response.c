@@ -32,9 +32,26 @@ void gp_http_error(gp_http_response *res, int status, const char *fmt, ...)
     gp_problem_free(&p);
 }
 
+/* What browsers must not do with an answer, unless it says otherwise itself: guess its type, show it inside
+ * of another page, run what is in it, keep it, or tell others where it came from. */
+static void guard_headers(struct MHD_Response *r)
+{
+    static const char *const headers[][2] = {
+        {"X-Content-Type-Options", "nosniff"},
+        {"X-Frame-Options", "DENY"},
+        {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+        {"Cache-Control", "no-store"},
+        {"Referrer-Policy", "no-referrer"},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (!MHD_get_response_header(r, headers[i][0]))
+            MHD_add_response_header(r, headers[i][0], headers[i][1]);
+}
+
 void gp_http_common_headers(gp_http_request *req, struct MHD_Response *r)
 {
     MHD_add_response_header(r, "X-Request-ID", req->id);
+    guard_headers(r);
     if (req->server->server_name)
         MHD_add_response_header(r, "Server", req->server->server_name);
     gp_http_cors_headers(req, r);

@@ -9,9 +9,10 @@ enum {
     DEFAULT_CONNECTIONS = 256,
     DEFAULT_MAX_BODY = 16 << 20,
     DEFAULT_IDLE_S = 30,
-    REFUSED_BODY = 64 << 10,  /* how much of a refused request's body is read, so that its client sees why */
-    HEADER_MEMORY = 64 << 10, /* request line and headers; more gives 431 */
-    FLUSH_S = 2               /* how long stopping waits for slow readers of finished answers */
+    DEFAULT_REQUEST_S = 60,
+    REFUSED_BODY = 64 << 10, /* how much of a refused request's body is read, so that its client sees why */
+    DEFAULT_MAX_HEADER = 64 << 10, /* request line and headers; more gives 431 */
+    FLUSH_S = 2                    /* how long stopping waits for slow readers of finished answers */
 };
 
 static const char too_large[] = "request body is too large";
@@ -81,6 +82,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
         *upload_len = 0;
         return r;
     }
+    gp_http_set_busy(req, true);
     if (req->refused)
         return gp_http_queue_refusal(req);
     return req->body_too_large ? queue_too_large(req) : gp_http_dispatch(req);
@@ -120,6 +122,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
         pthread_mutex_unlock(&req->lock);
         pthread_join(req->thread, NULL);
     }
+    gp_http_set_busy(req, false);
     double seconds = seconds_since(&req->began);
     if (req->status) {
         log_answer(req, seconds);
@@ -164,6 +167,7 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
     s->max_body = cfg->max_body ? cfg->max_body : DEFAULT_MAX_BODY;
     s->idle_timeout_s = cfg->idle_timeout_s ? cfg->idle_timeout_s : DEFAULT_IDLE_S;
     s->log = cfg->log;
+    gp_http_guard_init(&s->guard, cfg->request_timeout_s ? cfg->request_timeout_s : DEFAULT_REQUEST_S);
     s->auth = cfg->auth;
     s->audit = cfg->audit;
     s->server_name = cfg->server_name;
@@ -183,6 +187,7 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
 
 static void server_free(gp_http_server *s)
 {
+    gp_http_guard_destroy(&s->guard);
     gp_tls_free(s->tls);
     gp_listener_close(&s->listener);
     pthread_cond_destroy(&s->changed);
@@ -196,6 +201,8 @@ static bool start_daemon(gp_http_server *s, const gp_http_config *cfg)
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
                      MHD_USE_ITC | MHD_USE_ERROR_LOG;
     unsigned connections = cfg->max_connections ? cfg->max_connections : DEFAULT_CONNECTIONS;
+    unsigned per_client =
+        cfg->max_connections_per_client ? cfg->max_connections_per_client : (connections + 1) / 2;
     const char *cert = NULL;
     const char *key = NULL;
     struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {0}, {0}, {MHD_OPTION_END, 0, NULL}};
@@ -207,12 +214,18 @@ static bool start_daemon(gp_http_server *s, const gp_http_config *cfg)
         tls[2] =
             (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)GP_TLS_PRIORITIES};
     }
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
-                                 s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_NOTIFY_COMPLETED,
-                                 on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, gp_http_on_connection, s,
-                                 MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 s->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
-                                 MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, s,
+        MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, gp_http_on_connection, s, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_client, MHD_OPTION_CONNECTION_TIMEOUT, s->idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, cfg->max_header ? cfg->max_header : (size_t)DEFAULT_MAX_HEADER,
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    if (s->daemon && !gp_http_guard_start(s)) {
+        MHD_stop_daemon(s->daemon); /* closes the listening socket, too */
+        s->daemon = NULL;
+        s->listener.fd = -1;
+    }
     return s->daemon != NULL;
 }
 
@@ -278,6 +291,7 @@ void gp_http_stop(gp_http_server *s)
     if (MHD_quiesce_daemon(s->daemon) == MHD_INVALID_SOCKET)
         s->listener.fd = -1;
     drain(s);
+    gp_http_guard_stop(&s->guard);
     MHD_stop_daemon(s->daemon);
     server_free(s);
 }

@@ -88,9 +88,12 @@ typedef struct gp_http_config {
      * unless this is set. `section` is where the settings are found, "api", for the message. */
     bool allow_without_token;
     const char *section;
-    unsigned max_connections; /* 0: 256 */
-    size_t max_body;          /* bytes; 0: 16 MiB */
-    unsigned idle_timeout_s;  /* 0: 30 s */
+    unsigned max_connections;            /* 0: 256 */
+    unsigned max_connections_per_client; /* by address, not for UNIX sockets; 0: half of them */
+    size_t max_body;                     /* bytes; 0: 16 MiB */
+    size_t max_header;                   /* bytes of request line and headers; 0: 64 KiB */
+    unsigned idle_timeout_s;             /* without any byte; 0: 30 s */
+    unsigned request_timeout_s;          /* until a request is complete, byte by byte; 0: 60 s */
     gp_log *log;
     gp_log *audit;           /* gets a line for every call of a route for GP_HTTP_CONTROL; NULL: none */
     const char *server_name; /* "goprobe/5.0.0" */

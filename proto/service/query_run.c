@@ -47,6 +47,54 @@ static void log_slow(const gp_query_runner *r, const gp_args *args, const gp_que
     gp_buf_free(&json);
 }
 
+/* The client's hooks, and a deadline of ours. */
+typedef struct limited {
+    const gp_query_hooks *hooks;
+    int64_t deadline; /* 0: none */
+} limited;
+
+static bool is_late(const limited *l)
+{
+    return l->deadline && monotonic_ns() >= l->deadline;
+}
+
+static bool limited_canceled(void *ctx)
+{
+    const limited *l = ctx;
+    return is_late(l) || (l->hooks->canceled && l->hooks->canceled(l->hooks->ctx));
+}
+
+static void limited_keepalive(void *ctx)
+{
+    const limited *l = ctx;
+    l->hooks->keepalive(l->hooks->ctx);
+}
+
+static void limited_partial(void *ctx, const gp_result *so_far)
+{
+    const limited *l = ctx;
+    l->hooks->partial(l->hooks->ctx, so_far);
+}
+
+static gp_code run_limited(const gp_query_runner *r, const gp_args *args, const gp_stmt *stmt,
+                           const gp_query_hooks *hooks, gp_result *out, gp_problem *p, gp_error *err)
+{
+    limited l = {hooks, r->limit_ns > 0 ? monotonic_ns() + r->limit_ns : 0};
+    gp_query_hooks own = *hooks;
+    own.ctx = &l;
+    own.canceled = limited_canceled;
+    own.keepalive = hooks->keepalive ? limited_keepalive : NULL;
+    own.partial = hooks->partial ? limited_partial : NULL;
+    gp_code rc = r->run(r->ctx, args, stmt, &own, out, p, err);
+    if (rc == GP_ECANCELED && is_late(&l))
+        gp_problem_set(p, 503,
+                       "the query took longer than %g s, which is the limit of this service: ask for a "
+                       "shorter time, fewer "
+                       "interfaces or fewer columns",
+                       (double)r->limit_ns / 1e9);
+    return rc;
+}
+
 gp_code gp_query_run(const gp_query_runner *r, gp_args *args, const gp_query_hooks *hooks, gp_result *out,
                      gp_problem *p, gp_error *err)
 {
@@ -55,7 +103,7 @@ gp_code gp_query_run(const gp_query_runner *r, gp_args *args, const gp_query_hoo
     gp_result_init(out);
     gp_code rc = prepare(r, args, &stmt, p, err);
     if (rc == GP_OK) {
-        rc = r->run(r->ctx, args, &stmt, hooks, out, p, err);
+        rc = run_limited(r, args, &stmt, hooks, out, p, err);
         if (rc != GP_OK)
             log_failure(r, args, hooks, p->status ? p->detail : err->msg);
         log_slow(r, args, hooks, monotonic_ns() - start, rc, out);

@@ -33,7 +33,8 @@ typedef struct gp_query_runner {
     gp_code (*run)(void *ctx, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                    gp_result *out, gp_problem *problem, gp_error *err);
     gp_log *log;
-    int64_t slow_ns; /* queries that take this long are logged; 0: none are */
+    int64_t slow_ns;  /* queries that take this long are logged; 0: none are */
+    int64_t limit_ns; /* queries that take longer are given up, with 503; 0: no limit */
 } gp_query_runner;
 
 /* Prepares and runs. On failure *p is filled if there is a problem document to answer with, otherwise *err

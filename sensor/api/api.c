@@ -95,7 +95,13 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
     char version[48];
     gp_info_version(version, sizeof version);
     snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
-    a->runner = (gp_query_runner){a, a->caller, gp_api_admit, gp_api_run, a->cfg.log, a->cfg.slow_query_ns};
+    a->runner = (gp_query_runner){a,
+                                  a->caller,
+                                  gp_api_admit,
+                                  gp_api_run,
+                                  a->cfg.log,
+                                  a->cfg.slow_query_ns,
+                                  a->limits.limits.query_timeout_ns};
     a->info = (gp_service_info){"goprobe"};
     a->openapi = gp_sensor_openapi();
     return rc;
@@ -108,12 +114,19 @@ static gp_code start_http(gp_sensor_api *a, gp_error *err)
     if (!api->addr)
         return GP_OK;
     add_all(&r, a);
+    const gp_limits_config *limits = &api->limits;
     const gp_http_config http = {.addr = api->addr,
                                  .socket = {api->socket_owner, api->socket_group, api->socket_mode},
                                  .tls = {api->tls.cert, api->tls.key, api->tls.client_ca},
                                  .auth = a->auth,
                                  .allow_without_token = api->allow_without_token,
                                  .section = "api",
+                                 .max_connections = (unsigned)limits->max_connections,
+                                 .max_connections_per_client = (unsigned)limits->max_connections_per_client,
+                                 .max_body = (size_t)limits->max_body,
+                                 .max_header = (size_t)limits->max_header,
+                                 .request_timeout_s =
+                                     (unsigned)((limits->request_timeout_ns + 999999999) / 1000000000),
                                  .log = a->cfg.log,
                                  .audit = a->cfg.audit,
                                  .server_name = "goprobe",

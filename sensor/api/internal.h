@@ -11,8 +11,8 @@
 #include "proto/service/log_api.h"
 #include "proto/service/openapi.h"
 #include "proto/service/query_api.h"
+#include "proto/service/ratelimit.h"
 #include "sensor/api/api.h"
-#include "sensor/api/ratelimit.h"
 
 struct gp_sensor_api {
     gp_sensor_api_config cfg;

@@ -45,9 +45,17 @@ typedef struct gp_tls_config { /* PEM files; may change at any time */
     char *client_ca;           /* NULL: clients need no certificate */
 } gp_tls_config;
 
+typedef struct gp_limits_config { /* 0: default */
+    int64_t max_connections, max_connections_per_client;
+    int64_t max_body, max_header; /* bytes */
+    int64_t request_timeout_ns;   /* until a request is complete */
+    int64_t query_timeout_ns;     /* of a query; 0: none */
+} gp_limits_config;
+
 typedef struct gp_api_config {
     char *addr; /* NULL: no API */
     gp_tls_config tls;
+    gp_limits_config limits;
     char *socket_owner, *socket_group; /* of the UNIX socket; NULL: who we are */
     mode_t socket_mode;                /* 0: 0660 */
     char *tokens;                      /* tokens file; NULL: none */

@@ -289,13 +289,21 @@ static void warn_unknown_section(loader *l, const char *section)
 
 static void warn_unknown(loader *l)
 {
-    static const char *const sections[] = {"",           "db",
-                                           "api",        "api.query_rate_limit",
-                                           "api.socket", "api.tls",
-                                           "logging",    "autodetection",
-                                           "tracing",    "tracing.collector",
-                                           "journal",    "local_buffers",
-                                           "nanomsg",    "security"};
+    static const char *const sections[] = {"",
+                                           "db",
+                                           "api",
+                                           "api.query_rate_limit",
+                                           "api.limits",
+                                           "api.socket",
+                                           "api.tls",
+                                           "logging",
+                                           "autodetection",
+                                           "tracing",
+                                           "tracing.collector",
+                                           "journal",
+                                           "local_buffers",
+                                           "nanomsg",
+                                           "security"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         warn_unknown_section(l, sections[i]);
     warn_unknown_below_interfaces(l, gp_yaml_find(gp_yaml_root(l->file), "interfaces"));

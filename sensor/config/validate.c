@@ -116,6 +116,25 @@ static gp_code check_tls(const gp_tls_config *tls, const char *where, gp_error *
                    where, tls->key ? "key" : "client_ca");
 }
 
+static gp_code check_limits(const gp_limits_config *l, const char *where, gp_error *err)
+{
+    const struct {
+        const char *key;
+        int64_t value, least, most; /* 0 is the default */
+    } limits[] = {
+        {"max_connections", l->max_connections, 1, 100000},
+        {"max_connections_per_client", l->max_connections_per_client, 1, 100000},
+        {"max_body", l->max_body, 1024, INT64_C(1) << 32},
+        {"max_header", l->max_header, 1024, 16 << 20},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        if (limits[i].value && (limits[i].value < limits[i].least || limits[i].value > limits[i].most))
+            return gp_fail(err, GP_EINVAL, "%sapi.limits.%s: %lld is out of range (allowed: %lld to %lld)",
+                           where, limits[i].key, (long long)limits[i].value, (long long)limits[i].least,
+                           (long long)limits[i].most);
+    return GP_OK;
+}
+
 static gp_code check_socket_mode(mode_t mode, const char *where, gp_error *err)
 {
     if (mode <= 0777)
@@ -156,6 +175,8 @@ gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error 
         rc = check_tls(&cfg->api.tls, where, err);
     if (rc == GP_OK)
         rc = check_socket_mode(cfg->api.socket_mode, where, err);
+    if (rc == GP_OK)
+        rc = check_limits(&cfg->api.limits, where, err);
     if (rc != GP_OK)
         return rc;
     if (cfg->autodetect.enabled)

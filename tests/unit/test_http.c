@@ -25,6 +25,7 @@ typedef struct fixture {
     char base[64];
     atomic_int entered, canceled, observed, sent;
     atomic_bool release;
+    unsigned request_s, per_client; /* limits; 0: default */
 } fixture;
 
 static void nap(void)
@@ -173,6 +174,8 @@ static gp_code start(fixture *f, const char *addr, unsigned idle_s, gp_error *er
                           .n_cors_origins = 1,
                           .max_body = 100000,
                           .idle_timeout_s = idle_s,
+                          .request_timeout_s = f->request_s,
+                          .max_connections_per_client = f->per_client,
                           .server_name = "test/1",
                           .observe = observe,
                           .observe_ctx = f};
@@ -287,6 +290,11 @@ static void headers(void **state)
     call c = {.path = "/status", .header = "X-Request-ID: abc-1"};
     assert_int_equal(perform(f->base, &c), CURLE_OK);
     assert_non_null(strstr(c.headers.data, "Server: test/1\r\n"));
+    assert_non_null(strstr(c.headers.data, "X-Content-Type-Options: nosniff\r\n"));
+    assert_non_null(strstr(c.headers.data, "X-Frame-Options: DENY\r\n"));
+    assert_non_null(strstr(c.headers.data, "Cache-Control: no-store\r\n"));
+    assert_non_null(
+        strstr(c.headers.data, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"));
     assert_non_null(strstr(c.headers.data, "X-Request-ID: abc-1\r\n"));
     assert_non_null(strstr(c.headers.data, "Content-Type: text/plain\r\n"));
     release(&c);
@@ -570,6 +578,72 @@ static void idle_timeout_spares_slow_handlers(void **state)
     gp_http_stop(f.server);
 }
 
+/* Whether the server closes the connection within ten seconds. */
+static bool is_closed(int fd)
+{
+    char answer[256];
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 10000) == 1 && recv(fd, answer, sizeof answer, MSG_DONTWAIT) <= 0;
+}
+
+/* A byte now and then (slow loris) does not hold a connection; nor does that stop a handler that takes
+ * longer. */
+static void trickling_client_is_cut_off(void **state)
+{
+    (void)state;
+    fixture f = {.request_s = 1};
+    static const char text[] = "GET /status HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3\r\n";
+    bool closed = false;
+    assert_int_equal(start(&f, "127.0.0.1:0", 0, NULL), GP_OK);
+    int fd = dial(&f);
+    int body = dial(&f);
+    static const char begun[] = "PUT /config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{";
+    send_text(body, begun, sizeof begun - 1);
+    for (size_t i = 0; text[i] && !closed; i++) {
+        closed = send(fd, &text[i], 1, MSG_NOSIGNAL) != 1 || send(body, " ", 1, MSG_NOSIGNAL) != 1;
+        poll(NULL, 0, 100);
+    }
+    assert_true(closed);
+    assert_true(is_closed(fd) && is_closed(body));
+    expect(&f, (call){.path = "/slow"}, 200, "late");
+    close(fd);
+    close(body);
+    gp_http_stop(f.server);
+}
+
+static void one_client_gets_its_share_of_connections(void **state)
+{
+    (void)state;
+    fixture f = {.per_client = 3};
+    assert_int_equal(start(&f, "127.0.0.1:0", 0, NULL), GP_OK);
+    int held[3];
+    for (size_t i = 0; i < 3; i++) {
+        held[i] = dial(&f);
+        send_text(held[i], "GET /st", 7);
+    }
+    int more = dial(&f);
+    assert_true(is_closed(more));
+    close(more);
+    int other = socket(AF_INET, SOCK_STREAM, 0); /* from another address there is room */
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)gp_http_port(f.server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(other, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(other, (struct sockaddr *)&to, sizeof to), 0);
+    char answer[64] = "";
+    static const char whole[] = "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n";
+    send_text(other, whole, sizeof whole - 1);
+    struct pollfd p = {.fd = other, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_true(recv(other, answer, sizeof answer - 1, 0) > 12);
+    assert_memory_equal(answer, "HTTP/1.1 204", 12);
+    close(other);
+    for (size_t i = 0; i < 3; i++)
+        close(held[i]);
+    gp_http_stop(f.server);
+}
+
 static void *perform_wait(void *arg)
 {
     fixture *f = arg;
@@ -690,6 +764,8 @@ int main(void)
         WITH_SERVER(event_stream),
         WITH_SERVER(stream_waits_for_a_slow_reader_and_ends_with_it),
         cmocka_unit_test(idle_timeout_spares_slow_handlers),
+        cmocka_unit_test(trickling_client_is_cut_off),
+        cmocka_unit_test(one_client_gets_its_share_of_connections),
         cmocka_unit_test(stop_under_load),
         WITH_SERVER(address_in_use),
         cmocka_unit_test(unix_socket),

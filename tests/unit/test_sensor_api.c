@@ -3,8 +3,8 @@
  * here: it reports what goProbe v4 reported when the known answers were recorded (tests/data/api/README.md).
  */
 #include "proto/service/openapi.h"
+#include "proto/service/ratelimit.h"
 #include "sensor/api/api.h"
-#include "sensor/api/ratelimit.h"
 #include "sensor/dbsink/dbsink.h"
 
 #include <cJSON.h>
@@ -601,6 +601,14 @@ static void limits_and_switches(void **state)
     gp_buf_free(&a.body);
     get(s, "/metrics", &a);
     assert_non_null(strstr(a.body.data, "fake_capture 1\n"));
+    gp_buf_free(&a.body);
+    end(s);
+
+    const gp_api_config hurried = {.limits.query_timeout_ns = 1};
+    s = start(&hurried);
+    post(s, "/_query", query, &a);
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.body.data, "took longer than"));
     gp_buf_free(&a.body);
     end(s);
 

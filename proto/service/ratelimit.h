@@ -2,8 +2,8 @@
  * ratelimit.h - a token bucket: `burst` requests may come at once, and `per_sec` tokens flow back each
  * second. Thread-safe.
  */
-#ifndef GP_API_RATELIMIT_H
-#define GP_API_RATELIMIT_H
+#ifndef GP_SERVICE_RATELIMIT_H
+#define GP_SERVICE_RATELIMIT_H
 
 #include "proto/base/error.h"
 

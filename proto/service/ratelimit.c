@@ -1,4 +1,4 @@
-#include "sensor/api/ratelimit.h"
+#include "proto/service/ratelimit.h"
 
 #include <pthread.h>
 #include <stdlib.h>
