@@ -354,7 +354,10 @@ static gp_code read_frame(const sp_exchange *s, const gp_frame *f, gp_result *ou
     if (f->type != GP_FRAME_ANSWER)
         return gp_fail(err, GP_ECORRUPT, "%s: a message that is no answer", s->cfg.addr);
     gp_code rc = gp_answer_read(f->body, f->len, &limits, out, &why);
-    return rc == GP_OK ? GP_OK : gp_fail(err, rc, "%s: %s", s->cfg.addr, why.msg);
+    if (rc != GP_OK)
+        return gp_fail(err, rc, "%s: %s", s->cfg.addr, why.msg);
+    out->narrows = true; /* as version 1 of the protocol says */
+    return GP_OK;
 }
 
 static gp_code result(gp_exchange *x, gp_result *out, gp_problem *problem, gp_error *err)

@@ -6,11 +6,15 @@
 
 enum { FIRST_SLOTS = 1024 };
 
-/* A slot of the table. The other half of the hash tells most rows apart without a look at them. */
+/* A slot of the table. Low bits of the hash say where it belongs, so that growing needs no look at the rows;
+ * the others tell most rows apart without one. */
 typedef struct slot {
     uint32_t row; /* index + 1; 0: free */
-    uint32_t tag;
+    uint32_t hash;
 } slot;
+
+/* Rows whose slots are fetched from memory at the same time. */
+enum { BATCH = 32 };
 
 /* Rows lie densely in `sum.rows`, in the order in which they came. */
 struct gp_merge {
@@ -59,14 +63,14 @@ size_t gp_merge_bytes(const gp_merge *m)
 }
 
 /* Labels are pointers into the table's own pool, so equal ones are the same pointer. */
-static uint64_t hash_of(const gp_row *r)
+static uint32_t hash_of(const gp_row *r)
 {
     uint64_t key[9] = {(uint64_t)r->ts, (uint64_t)(uintptr_t)r->iface, (uint64_t)(uintptr_t)r->host,
                        (uint64_t)(uintptr_t)r->hostid};
     memcpy(key + 4, r->sip.bytes, sizeof r->sip.bytes);
     memcpy(key + 6, r->dip.bytes, sizeof r->dip.bytes);
     key[8] = (uint64_t)r->sip.len << 40 | (uint64_t)r->dip.len << 32 | (uint64_t)r->dport << 8 | r->proto;
-    return XXH3_64bits(key, sizeof key);
+    return (uint32_t)XXH3_64bits(key, sizeof key);
 }
 
 static bool same_key(const gp_row *a, const gp_row *b)
@@ -82,17 +86,27 @@ static gp_code grow(gp_merge *m, gp_error *err)
     slot *slots = calloc(mask + 1, sizeof *slots);
     if (!slots)
         return gp_fail(err, GP_ENOMEM, "out of memory for merging %zu rows", m->sum.n_rows);
-    for (size_t i = 0; i < m->sum.n_rows; i++) {
-        uint64_t hash = hash_of(&m->sum.rows[i]);
-        size_t at = (size_t)hash & mask;
+    for (size_t i = 0; i <= m->mask; i++) {
+        size_t at = m->slots[i].hash & mask;
+        if (!m->slots[i].row)
+            continue;
         while (slots[at].row)
             at = (at + 1) & mask;
-        slots[at] = (slot){(uint32_t)i + 1, (uint32_t)(hash >> 32)};
+        slots[at] = m->slots[i];
     }
     free(m->slots);
     m->slots = slots;
     m->mask = mask;
     return GP_OK;
+}
+
+/* Room for n more rows at three quarters full. */
+static gp_code make_room(gp_merge *m, size_t n, gp_error *err)
+{
+    gp_code code = GP_OK;
+    while (code == GP_OK && (m->sum.n_rows + n) * 4 > m->mask * 3)
+        code = grow(m, err);
+    return code;
 }
 
 static gp_code append(gp_merge *m, const gp_row *row, gp_error *err)
@@ -109,19 +123,12 @@ static gp_code append(gp_merge *m, const gp_row *row, gp_error *err)
     return GP_OK;
 }
 
-static gp_code add_row(gp_merge *m, const gp_row *row, uint32_t *at, gp_error *err)
+static gp_code add_row(gp_merge *m, const gp_row *row, uint32_t hash, uint32_t *at, gp_error *err)
 {
-    if ((m->sum.n_rows + 1) * 4 > m->mask * 3) {
-        gp_code code = grow(m, err);
-        if (code != GP_OK)
-            return code;
-    }
-    uint64_t hash = hash_of(row);
-    uint32_t tag = (uint32_t)(hash >> 32);
-    size_t i = (size_t)hash & m->mask;
+    size_t i = hash & m->mask;
     for (; m->slots[i].row; i = (i + 1) & m->mask) {
         gp_row *there = &m->sum.rows[m->slots[i].row - 1];
-        if (m->slots[i].tag != tag || !same_key(there, row))
+        if (m->slots[i].hash != hash || !same_key(there, row))
             continue;
         gp_counters_add(&there->c, &row->c);
         *at = m->slots[i].row - 1;
@@ -130,27 +137,44 @@ static gp_code add_row(gp_merge *m, const gp_row *row, uint32_t *at, gp_error *e
     gp_code code = append(m, row, err);
     if (code != GP_OK)
         return code;
-    m->slots[i] = (slot){(uint32_t)m->sum.n_rows, tag};
+    m->slots[i] = (slot){(uint32_t)m->sum.n_rows, hash};
     *at = (uint32_t)m->sum.n_rows - 1;
     return GP_OK;
+}
+
+/* n <= BATCH. The table is far larger than any cache: all of its slots are asked for before the first is
+ * used. */
+static gp_code add_batch(gp_merge *m, const gp_row *from, size_t n, gp_label_cache *cache,
+                         gp_merge_row_fn on_row, void *ctx, gp_error *err)
+{
+    gp_row rows[BATCH];
+    uint32_t hashes[BATCH];
+    gp_code code = make_room(m, n, err);
+    for (size_t i = 0; i < n && code == GP_OK; i++) {
+        rows[i] = from[i];
+        code = gp_result_adopt_labels(&m->sum, cache, &rows[i], err);
+        hashes[i] = hash_of(&rows[i]);
+        __builtin_prefetch(&m->slots[hashes[i] & m->mask], 1);
+    }
+    for (size_t i = 0; i < n && code == GP_OK; i++) {
+        uint32_t at;
+        code = add_row(m, &rows[i], hashes[i], &at, err);
+        if (code == GP_OK && on_row)
+            code = on_row(ctx, at, &rows[i], err);
+    }
+    return code;
 }
 
 gp_code gp_merge_add_rows(gp_merge *m, const gp_result *from, gp_merge_row_fn on_row, void *ctx,
                           gp_error *err)
 {
     gp_label_cache cache = {0};
-    for (size_t i = 0; i < from->n_rows; i++) {
-        gp_row row = from->rows[i];
-        uint32_t at;
-        gp_code code = gp_result_adopt_labels(&m->sum, &cache, &row, err);
-        if (code == GP_OK)
-            code = add_row(m, &row, &at, err);
-        if (code == GP_OK && on_row)
-            code = on_row(ctx, at, &row, err);
-        if (code != GP_OK)
-            return code;
+    gp_code code = GP_OK;
+    for (size_t i = 0; i < from->n_rows && code == GP_OK; i += BATCH) {
+        size_t n = from->n_rows - i < BATCH ? from->n_rows - i : BATCH;
+        code = add_batch(m, &from->rows[i], n, &cache, on_row, ctx, err);
     }
-    return GP_OK;
+    return code;
 }
 
 static bool before(const gp_time *a, const gp_time *b)
