@@ -15,14 +15,15 @@ size_t gp_bitpack_size(size_t n, uint64_t max)
     return 1 + n * width_of(max);
 }
 
-size_t gp_bitpack(const uint64_t *values, size_t n, uint64_t max, uint8_t *dst)
+/* Each value is stored as eight bytes, of which the next one overwrites what is too much. */
+size_t gp_bitpack(const uint64_t *values, size_t stride, size_t n, uint64_t max, uint8_t *dst)
 {
     unsigned width = width_of(max);
+    const char *from = (const char *)values;
     uint8_t *at = dst;
     *at++ = (uint8_t)width;
-    for (size_t i = 0; i < n; i++)
-        for (unsigned byte = 0; byte < width; byte++)
-            *at++ = (uint8_t)(values[i] >> (8 * byte));
+    for (size_t i = 0; i < n; i++, from += stride, at += width)
+        memcpy(at, from, sizeof *values);
     return (size_t)(at - dst);
 }
 
@@ -91,6 +92,16 @@ gp_packed_column gp_packed(const uint8_t *data)
 {
     unsigned width = data[0];
     return (gp_packed_column){data + 1, UINT64_MAX >> (64 - 8 * width), width};
+}
+
+uint64_t gp_bitpack_sum(const uint8_t *data, size_t len)
+{
+    const gp_packed_column c = gp_packed(data);
+    size_t n = (len - 1) / c.width;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += gp_packed_at(&c, i);
+    return sum;
 }
 
 static const char digits[62] = {

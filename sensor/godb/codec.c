@@ -12,7 +12,7 @@ enum { DEFAULT_LEVEL = 6 }; /* of both libraries, as goProbe v4 sets it */
 struct gp_codec {
     ZSTD_CCtx *zc; /* made on first use */
     ZSTD_DCtx *zd;
-    void *lz4hc;
+    LZ4_streamHC_t *lz4hc;
 };
 
 static const char *const names[] = {"lz4cust", "null", "zstd", "lz4"};
@@ -38,6 +38,13 @@ gp_code gp_codec_parse(const char *name, gp_codec_type *out, gp_error *err)
     return GP_OK;
 }
 
+int gp_codec_max_level(gp_codec_type t)
+{
+    if (t == GP_CODEC_LZ4)
+        return LZ4HC_CLEVEL_MAX;
+    return t == GP_CODEC_ZSTD ? ZSTD_maxCLevel() : 0;
+}
+
 gp_code gp_codec_new(gp_codec **out, gp_error *err)
 {
     *out = calloc(1, sizeof **out);
@@ -50,7 +57,7 @@ void gp_codec_free(gp_codec *c)
         return;
     (void)ZSTD_freeCCtx(c->zc);
     (void)ZSTD_freeDCtx(c->zd);
-    free(c->lz4hc);
+    (void)LZ4_freeStreamHC(c->lz4hc);
     free(c);
 }
 
@@ -63,15 +70,18 @@ size_t gp_codec_bound(gp_codec_type t, size_t raw_len)
     return raw_len;
 }
 
+/* One stream is used for every block: forgetting the block before costs far less than a fresh state of 256
+ * KiB. */
 static gp_code compress_lz4(gp_codec *c, int level, const uint8_t *raw, size_t raw_len, uint8_t *dst,
                             size_t cap, size_t *out_len, gp_error *err)
 {
-    if (!c->lz4hc && !(c->lz4hc = malloc((size_t)LZ4_sizeofStateHC())))
+    if (!c->lz4hc && !(c->lz4hc = LZ4_createStreamHC()))
         return gp_fail(err, GP_ENOMEM, "out of memory for lz4");
     if (raw_len > LZ4_MAX_INPUT_SIZE)
         return gp_fail(err, GP_ELIMIT, "a column of %zu bytes is too large for lz4", raw_len);
-    int n = LZ4_compress_HC_extStateHC(c->lz4hc, (const char *)raw, (char *)dst, (int)raw_len,
-                                       cap > INT_MAX ? INT_MAX : (int)cap, level);
+    LZ4_resetStreamHC_fast(c->lz4hc, level);
+    int n = LZ4_compress_HC_continue(c->lz4hc, (const char *)raw, (char *)dst, (int)raw_len,
+                                     cap > INT_MAX ? INT_MAX : (int)cap);
     if (n <= 0)
         return gp_fail(err, GP_EINTERNAL, "lz4 could not compress %zu bytes", raw_len);
     *out_len = (size_t)n;

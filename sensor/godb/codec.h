@@ -22,12 +22,15 @@ const char *gp_codec_name(gp_codec_type t); /* "lz4", "zstd", "null", "lz4cust" 
 gp_code gp_codec_parse(const char *name, gp_codec_type *out,
                        gp_error *err); /* "" is null; names what is allowed */
 
+int gp_codec_max_level(gp_codec_type t); /* 0: the encoder has no levels */
+
 typedef struct gp_codec gp_codec;
 gp_code gp_codec_new(gp_codec **out, gp_error *err);
 void gp_codec_free(gp_codec *c);
 
 size_t gp_codec_bound(gp_codec_type t, size_t raw_len);
-/* level 0: the default (lz4: HC as v4 uses it; zstd: as v4). Returns the compressed size in *out_len. */
+/* level 0: the default of the encoder; otherwise 1 to gp_codec_max_level(). Returns the compressed size in
+ * *out_len. */
 gp_code gp_codec_compress(gp_codec *c, gp_codec_type t, int level, const uint8_t *raw, size_t raw_len,
                           uint8_t *dst, size_t dst_cap, size_t *out_len, gp_error *err);
 /* GP_ECORRUPT where `len` bytes cannot possibly hold raw_len: to be asked before memory is sized by that. */

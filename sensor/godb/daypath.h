@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 enum { GP_DB_PATH_MAX = 4096, GP_DAY_SECONDS = 86400 };
-#define GP_BLOCKMETA_FILE ".blockmeta"
+#define GP_BLOCKMETA_FILE   ".blockmeta"
+#define GP_COLUMN_SUFFIX    ".gpf"
+#define GP_TEMP_META_PREFIX ".tmp-metadata-" /* while metadata is replaced */
 
 static inline int64_t gp_day_start(int64_t ts)
 {

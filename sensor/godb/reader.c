@@ -206,7 +206,7 @@ static gp_code read_meta(gp_day *d, gp_error *err)
     return code;
 }
 
-gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day, gp_error *err)
+static gp_code new_day(gp_day **out, gp_error *err)
 {
     gp_day *d = calloc(1, sizeof *d);
     if (!d)
@@ -214,7 +214,13 @@ gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day
     d->fd = -1;
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         d->col[i].fd = -1;
-    gp_code code = gp_day_folder_open(db, iface, day, &d->fd, d->path, err);
+    *out = d;
+    return GP_OK;
+}
+
+/* Reads the metadata of a day whose folder was opened, or failed to (`code`). */
+static gp_code finish_open(gp_day *d, gp_code code, gp_day **out, gp_error *err)
+{
     if (code == GP_OK)
         code = read_meta(d, err);
     if (code != GP_OK) {
@@ -224,6 +230,28 @@ gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day
     d->want_last = d->meta.n_blocks ? d->meta.n_blocks - 1 : 0;
     *out = d;
     return GP_OK;
+}
+
+gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day, gp_error *err)
+{
+    gp_day *d = NULL;
+    gp_code code = new_day(&d, err);
+    if (code != GP_OK)
+        return code;
+    return finish_open(d, gp_day_folder_open(db, iface, day, &d->fd, d->path, err), out, err);
+}
+
+gp_code gp_day_open_path(gp_day **out, const char *path, gp_error *err)
+{
+    gp_day *d = NULL;
+    gp_code code = new_day(&d, err);
+    if (code != GP_OK)
+        return code;
+    snprintf(d->path, sizeof d->path, "%s", path);
+    d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->fd < 0)
+        code = gp_fail_errno(err, errno, "cannot open folder '%s'", path);
+    return finish_open(d, code, out, err);
 }
 
 void gp_day_close(gp_day *d)
@@ -239,6 +267,11 @@ void gp_day_close(gp_day *d)
         close(d->fd);
     gp_blockmeta_free(&d->meta);
     free(d);
+}
+
+int gp_day_fd(const gp_day *d)
+{
+    return d->fd;
 }
 
 const gp_blockmeta *gp_day_meta(const gp_day *d)
@@ -414,6 +447,11 @@ gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column c
     if (code == GP_OK)
         raw->len = loc->raw_len;
     return code;
+}
+
+gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8_t **out, gp_error *err)
+{
+    return fetch_block(d, col, &d->meta.blocks[block].col[col], out, err);
 }
 
 gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,

@@ -29,7 +29,10 @@ gp_code gp_db_list_days(const char *db, const char *iface, int64_t first, int64_
 typedef struct gp_day gp_day;
 /* Opens a day folder and decodes its metadata (not the columns). */
 gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day, gp_error *err);
+/* The same by path, whatever the folder is called. */
+gp_code gp_day_open_path(gp_day **out, const char *path, gp_error *err);
 void gp_day_close(gp_day *d);
+int gp_day_fd(const gp_day *d); /* of the folder; borrowed */
 const gp_blockmeta *gp_day_meta(const gp_day *d);
 const char *gp_day_path(const gp_day *d); /* as found when it was opened */
 
@@ -51,6 +54,9 @@ void gp_day_use_buffers(gp_day *d, gp_day_buffers *b);
  */
 gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
                            gp_error *err);
+
+/* The bytes of one column of one block as they are stored, which gp_day_read_column has read just before. */
+gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8_t **out, gp_error *err);
 
 /* Checks the decoded length of a column against the block's flow counts. */
 gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,

@@ -281,7 +281,7 @@ static void counter_columns_are_read_as_they_were_packed(void **state)
             size_t len = gp_bitpack_size(N, most);
             packed[k] = malloc(len + GP_PACKED_SLACK); /* not one byte more */
             assert_non_null(packed[k]);
-            assert_int_equal(gp_bitpack(values[k], N, most, packed[k]), len);
+            assert_int_equal(gp_bitpack(values[k], sizeof **values, N, most, packed[k]), len);
             cols.col[k] = gp_packed(packed[k]);
         }
         size_t first = next_random(&rng) % 5;

@@ -1,0 +1,343 @@
+#include "sensor/godb/append.h"
+
+#include "sensor/godb/daypath.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct gp_appender {
+    gp_append_config cfg; /* without db and iface */
+    int64_t day;
+    char month_path[GP_DB_PATH_MAX];
+    char name[256];
+    int month_fd, fd;
+    int col_fd[GP_COL_COUNT]; /* -1: not open */
+    gp_blockmeta meta;
+    gp_block_info next; /* the block being appended */
+    gp_buf meta_bytes;  /* scratch */
+};
+
+static void step(const gp_appender *a, const char *name)
+{
+    if (a->cfg.before_step)
+        a->cfg.before_step(a->cfg.before_step_ctx, name);
+}
+
+static gp_code sync_fd(const gp_appender *a, int fd, const char *what, gp_error *err)
+{
+    if (a->cfg.no_sync)
+        return GP_OK;
+    step(a, what);
+    /* Some file systems cannot sync a folder; they order renames by themselves. */
+    if (fsync(fd) != 0 && errno != EINVAL)
+        return gp_fail_errno(err, errno, "cannot sync %s of '%s/%s'", what, a->month_path, a->name);
+    return GP_OK;
+}
+
+/* ---- the day folder ---------------------------------------------------------------------------------- */
+
+static mode_t folder_mode(mode_t files)
+{
+    return files | (files & 0444) >> 2;
+}
+
+static gp_code make_folders(const gp_appender *a, char *path, gp_error *err)
+{
+    for (char *slash = path; slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash)
+            *slash = '\0';
+        if (mkdir(path, folder_mode(a->cfg.permissions)) != 0 && errno != EEXIST)
+            return gp_fail_errno(err, errno, "cannot create folder '%s'", path);
+        if (slash)
+            *slash = '/';
+    }
+    return GP_OK;
+}
+
+static gp_code open_month(gp_appender *a, gp_error *err)
+{
+    a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (a->month_fd < 0 && errno == ENOENT) {
+        gp_code code = make_folders(a, a->month_path, err);
+        if (code != GP_OK)
+            return code;
+        a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (a->month_fd < 0)
+        return gp_fail_errno(err, errno, "cannot open folder '%s'", a->month_path);
+    return GP_OK;
+}
+
+static gp_code enter_day(gp_appender *a, gp_error *err)
+{
+    gp_code code = open_month(a, err);
+    if (code != GP_OK)
+        return code;
+    if (gp_day_find(a->month_path, a->day, a->name, NULL) != GP_OK) {
+        snprintf(a->name, sizeof a->name, "%lld", (long long)a->day);
+        step(a, "create day folder");
+        if (mkdirat(a->month_fd, a->name, folder_mode(a->cfg.permissions)) != 0)
+            return gp_fail_errno(err, errno, "cannot create folder '%s/%s'", a->month_path, a->name);
+    }
+    a->fd = openat(a->month_fd, a->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (a->fd < 0)
+        return gp_fail_errno(err, errno, "cannot open folder '%s/%s'", a->month_path, a->name);
+    return GP_OK;
+}
+
+static gp_code read_all(int fd, size_t len, gp_buf *out, gp_error *err)
+{
+    if (!gp_buf_reserve(out, len))
+        return gp_fail(err, GP_ENOMEM, "out of memory for block metadata");
+    while (out->len < len) {
+        ssize_t n = pread(fd, out->data + out->len, len - out->len, (off_t)out->len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return gp_fail_errno(err, n ? errno : EIO, "cannot read block metadata");
+        out->len += (size_t)n;
+    }
+    return GP_OK;
+}
+
+static gp_code load_meta(gp_appender *a, gp_error *err)
+{
+    struct stat st;
+    int fd = openat(a->fd, GP_BLOCKMETA_FILE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return GP_OK; /* a new day, or one whose first block never became complete */
+    if (fd < 0)
+        return gp_fail_errno(err, errno, "cannot open '%s/%s/" GP_BLOCKMETA_FILE "'", a->month_path, a->name);
+    gp_code code = fstat(fd, &st) == 0 ? read_all(fd, (size_t)st.st_size, &a->meta_bytes, err)
+                                       : gp_fail_errno(err, errno, "cannot read block metadata");
+    close(fd);
+    if (code == GP_OK)
+        code = gp_blockmeta_decode((const uint8_t *)a->meta_bytes.data, a->meta_bytes.len, &a->meta, err);
+    if (code != GP_OK)
+        gp_error_prefix(err, "'%s/%s'%s", a->month_path, a->name,
+                        code == GP_ECORRUPT ? " is damaged (see gpdb check)" : "");
+    return code;
+}
+
+gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t ts, gp_error *err)
+{
+    gp_appender *a = calloc(1, sizeof *a);
+    if (!a)
+        return gp_fail(err, GP_ENOMEM, "out of memory for writing to a database");
+    a->cfg = *cfg;
+    a->cfg.db = a->cfg.iface = NULL; /* the caller's */
+    if (!a->cfg.permissions)
+        a->cfg.permissions = 0644;
+    a->day = gp_day_start(ts);
+    a->month_fd = a->fd = -1;
+    for (unsigned i = 0; i < GP_COL_COUNT; i++)
+        a->col_fd[i] = -1;
+    gp_blockmeta_init(&a->meta);
+    gp_code code = gp_month_path(cfg->db, cfg->iface, a->day, a->month_path, err);
+    if (code == GP_OK)
+        code = enter_day(a, err);
+    if (code == GP_OK)
+        code = load_meta(a, err);
+    if (code != GP_OK) {
+        gp_appender_close(a);
+        return code;
+    }
+    *out = a;
+    return GP_OK;
+}
+
+void gp_appender_close(gp_appender *a)
+{
+    if (!a)
+        return;
+    for (unsigned i = 0; i < GP_COL_COUNT; i++)
+        if (a->col_fd[i] >= 0)
+            close(a->col_fd[i]);
+    if (a->fd >= 0)
+        close(a->fd);
+    if (a->month_fd >= 0)
+        close(a->month_fd);
+    gp_blockmeta_free(&a->meta);
+    gp_buf_free(&a->meta_bytes);
+    free(a);
+}
+
+const gp_blockmeta *gp_appender_meta(const gp_appender *a)
+{
+    return &a->meta;
+}
+
+/* ---- columns ------------------------------------------------------------------------------------------ */
+
+static gp_code write_exact(const gp_appender *a, int fd, const void *data, size_t len, uint64_t offset,
+                           const char *what, gp_error *err)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pwrite(fd, (const char *)data + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return gp_fail_errno(err, n ? errno : ENOSPC, "cannot write '%s/%s/%s'", a->month_path, a->name,
+                                 what);
+        done += (size_t)n;
+    }
+    return GP_OK;
+}
+
+static void column_file(gp_column col, char name[static 32])
+{
+    snprintf(name, 32, "%s" GP_COLUMN_SUFFIX, gp_column_name(col));
+}
+
+gp_code gp_appender_column(gp_appender *a, gp_column col, gp_codec_type codec, const void *stored,
+                           uint32_t len, uint32_t raw_len, gp_error *err)
+{
+    char name[32];
+    column_file(col, name);
+    step(a, name);
+    if (a->col_fd[col] < 0)
+        a->col_fd[col] = openat(a->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
+    if (a->col_fd[col] < 0)
+        return gp_fail_errno(err, errno, "cannot open '%s/%s/%s'", a->month_path, a->name, name);
+    a->next.col[col] = (gp_block_loc){a->meta.col_end[col], len, raw_len, (uint8_t)codec};
+    return write_exact(a, a->col_fd[col], stored, len, a->meta.col_end[col], name, err);
+}
+
+gp_code gp_appender_accepts(const gp_appender *a, int64_t ts, gp_error *err)
+{
+    const gp_blockmeta *m = &a->meta;
+    int64_t last = m->n_blocks ? m->blocks[m->n_blocks - 1].ts : INT64_MIN;
+    if (last < ts)
+        return GP_OK;
+    return gp_fail(err, GP_EEXIST, "'%s/%s' already holds blocks up to %lld; block %lld cannot be appended",
+                   a->month_path, a->name, (long long)last, (long long)ts);
+}
+
+gp_code gp_appender_block(gp_appender *a, int64_t ts, const gp_day_summary *sum, gp_error *err)
+{
+    const gp_blockmeta *m = &a->meta;
+    gp_code code = gp_appender_accepts(a, ts, err);
+    if (code != GP_OK)
+        return code;
+    a->next.ts = ts;
+    a->next.n_v4 = sum->n_v4;
+    a->next.n_v6 = sum->n_v6;
+    a->next.drops = sum->drops;
+    for (unsigned col = 0; col < GP_COL_COUNT; col++)
+        if (a->next.col[col].raw_len == 0)
+            a->next.col[col] = (gp_block_loc){.offset = m->col_end[col], .codec = GP_CODEC_NULL};
+    code = gp_blockmeta_append(&a->meta, &a->next, err);
+    if (code != GP_OK)
+        return code;
+    for (unsigned col = 0; col < GP_COL_COUNT; col++)
+        a->meta.col_end[col] += a->next.col[col].len;
+    a->meta.sum.n_v4 += sum->n_v4;
+    a->meta.sum.n_v6 += sum->n_v6;
+    a->meta.sum.drops += sum->drops;
+    gp_counters_add(&a->meta.sum.c, &sum->c);
+    a->next = (gp_block_info){0};
+    return GP_OK;
+}
+
+/* ---- metadata ------------------------------------------------------------------------------------------ */
+
+/* Temporary files of writes that never came to their rename. */
+static void remove_leftovers(const gp_appender *a)
+{
+    int fd = openat(a->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, GP_TEMP_META_PREFIX, strlen(GP_TEMP_META_PREFIX)) == 0)
+            (void)unlinkat(a->fd, e->d_name, 0);
+    closedir(dir);
+}
+
+static gp_code write_temp_meta(const gp_appender *a, const char *name, gp_error *err)
+{
+    step(a, "create temporary metadata");
+    int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, a->cfg.permissions);
+    if (fd < 0)
+        return gp_fail_errno(err, errno, "cannot create '%s/%s/%s'", a->month_path, a->name, name);
+    gp_code code = write_exact(a, fd, a->meta_bytes.data, a->meta_bytes.len, 0, name, err);
+    if (code == GP_OK && fchmod(fd, a->cfg.permissions) != 0)
+        code = gp_fail_errno(err, errno, "cannot set the permissions of '%s/%s/%s'", a->month_path, a->name,
+                             name);
+    if (code == GP_OK)
+        code = sync_fd(a, fd, "temporary metadata", err);
+    if (close(fd) != 0 && code == GP_OK)
+        code = gp_fail_errno(err, errno, "cannot write '%s/%s/%s'", a->month_path, a->name, name);
+    return code;
+}
+
+static gp_code replace_meta(gp_appender *a, gp_error *err)
+{
+    char name[64];
+    snprintf(name, sizeof name, GP_TEMP_META_PREFIX "%ld", (long)getpid());
+    gp_buf_clear(&a->meta_bytes);
+    gp_code code = gp_blockmeta_encode(&a->meta, &a->meta_bytes, err);
+    if (code != GP_OK)
+        return code;
+    remove_leftovers(a);
+    code = write_temp_meta(a, name, err);
+    if (code == GP_OK)
+        step(a, "replace metadata");
+    if (code == GP_OK && renameat(a->fd, name, a->fd, GP_BLOCKMETA_FILE) != 0)
+        code =
+            gp_fail_errno(err, errno, "cannot replace '%s/%s/" GP_BLOCKMETA_FILE "'", a->month_path, a->name);
+    if (code != GP_OK) {
+        (void)unlinkat(a->fd, name, 0);
+        return code;
+    }
+    return sync_fd(a, a->fd, "the folder", err);
+}
+
+static gp_code rename_day(gp_appender *a, gp_error *err)
+{
+    char name[GP_DAYNAME_MAX];
+    gp_dayname_format(a->day, &a->meta.sum, name);
+    if (strcmp(name, a->name) == 0)
+        return GP_OK;
+    step(a, "rename day folder");
+    if (renameat(a->month_fd, a->name, a->month_fd, name) != 0)
+        return gp_fail_errno(err, errno, "cannot rename '%s/%s' to '%s'", a->month_path, a->name, name);
+    snprintf(a->name, sizeof a->name, "%s", name);
+    return sync_fd(a, a->month_fd, "the folder above", err);
+}
+
+static gp_code finish_columns(gp_appender *a, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (unsigned i = 0; i < GP_COL_COUNT; i++) {
+        char name[32];
+        int fd = a->col_fd[i];
+        if (fd < 0)
+            continue;
+        column_file((gp_column)i, name);
+        if (code == GP_OK)
+            code = sync_fd(a, fd, name, err);
+        a->col_fd[i] = -1;
+        if (close(fd) != 0 && code == GP_OK)
+            code = gp_fail_errno(err, errno, "cannot write '%s/%s/%s'", a->month_path, a->name, name);
+    }
+    return code;
+}
+
+gp_code gp_appender_commit(gp_appender *a, gp_error *err)
+{
+    gp_code code = finish_columns(a, err);
+    if (code == GP_OK)
+        code = replace_meta(a, err);
+    return code == GP_OK ? rename_day(a, err) : code;
+}
