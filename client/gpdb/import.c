@@ -1,0 +1,325 @@
+#include "client/gpdb/csv.h"
+#include "client/gpdb/flowset.h"
+#include "client/gpdb/gpdb.h"
+#include "client/gpdb/schema.h"
+#include "sensor/godb/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One interface: its writer and the flows of the block being gathered. */
+typedef struct target {
+    char *iface;
+    gp_writer *writer;
+    gp_flowset flows;
+} target;
+
+typedef struct import {
+    const options *o;
+    gp_writer_config cfg;
+    gp_schema schema;
+    gp_csv *csv;
+    uint64_t size; /* of the input; 0: unknown */
+    target *targets;
+    size_t n_targets, last; /* last: the one used before */
+    int64_t ts;             /* of the blocks being gathered; 0: none yet */
+    uint64_t rows, imported, skipped, blocks;
+    gp_error why; /* the first row was skipped */
+    uint64_t why_row;
+    progress progress;
+} import;
+
+/* ---- options ------------------------------------------------------------------------------------------ */
+
+/* Decimal, octal with 0 or 0o, hexadecimal with 0x, binary with 0b. */
+static gp_code parse_permissions(const char *text, mode_t *out, gp_error *err)
+{
+    char *end = NULL;
+    int base = 0;
+    const char *digits = text;
+    if (digits[0] == '0' && (digits[1] | 0x20) == 'o') {
+        base = 8;
+        digits += 2;
+    } else if (digits[0] == '0' && (digits[1] | 0x20) == 'b') {
+        base = 2;
+        digits += 2;
+    }
+    errno = 0;
+    unsigned long v = *digits >= '0' && *digits <= '9' ? strtoul(digits, &end, base) : ULONG_MAX;
+    if (!end || *end || errno || v > 0777)
+        return gp_fail(err, GP_EINVAL, "invalid permissions `%s` (write for example 0644)", text);
+    *out = (mode_t)v;
+    return GP_OK;
+}
+
+/* A name, or the number that .blockmeta has for it. */
+static gp_code parse_encoder(const char *text, gp_codec_type *out, gp_error *err)
+{
+    char *end = NULL;
+    if (*text < '0' || *text > '9')
+        return gp_codec_parse(*text ? text : "lz4", out, err);
+    unsigned long v = strtoul(text, &end, 10);
+    if (*end || v > GP_CODEC_LZ4)
+        return gp_fail(err, GP_EINVAL, "encoder type `%s` is out of range", text);
+    return gp_codec_parse(gp_codec_name((gp_codec_type)v), out, err);
+}
+
+static gp_code parse_options(import *im, gp_error *err)
+{
+    const options *o = im->o;
+    im->cfg = (gp_writer_config){.db = o->args[1], .batch = true, .level = (int)o->level};
+    gp_code code = parse_encoder(o->encoder ? o->encoder : "lz4", &im->cfg.codec, err);
+    if (code == GP_OK && o->permissions && *o->permissions)
+        code = parse_permissions(o->permissions, &im->cfg.permissions, err);
+    if (code == GP_OK && (o->level < 0 || o->level > gp_codec_max_level(im->cfg.codec)))
+        code = gp_fail(err, GP_EINVAL, "--level: encoder %s has levels up to %d (0: the default), not %lld",
+                       gp_codec_name(im->cfg.codec), gp_codec_max_level(im->cfg.codec), (long long)o->level);
+    return code;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------- */
+
+static gp_code find_target(import *im, const char *iface, target **out, gp_error *err)
+{
+    if (im->n_targets && strcmp(im->targets[im->last].iface, iface) == 0) {
+        *out = &im->targets[im->last];
+        return GP_OK;
+    }
+    for (im->last = 0; im->last < im->n_targets; im->last++)
+        if (strcmp(im->targets[im->last].iface, iface) == 0) {
+            *out = &im->targets[im->last];
+            return GP_OK;
+        }
+    target *more = realloc(im->targets, (im->n_targets + 1) * sizeof *more);
+    if (more)
+        im->targets = more;
+    char *name = more ? strdup(iface) : NULL;
+    if (!name)
+        return gp_fail(err, GP_ENOMEM, "out of memory for interface '%s'", iface);
+    im->targets[im->n_targets] = (target){.iface = name};
+    *out = &im->targets[im->n_targets++];
+    return GP_OK;
+}
+
+static gp_code write_block(import *im, target *t, gp_error *err)
+{
+    gp_code code = GP_OK;
+    if (!t->writer) {
+        im->cfg.iface = t->iface;
+        code = gp_writer_new(&t->writer, &im->cfg, err);
+    }
+    if (code == GP_OK)
+        code = gp_writer_write(t->writer, im->ts, t->flows.flows, t->flows.n, 0, NULL, err);
+    gp_flowset_clear(&t->flows);
+    if (code != GP_OK)
+        return gp_error_prefix(err, "failed to write block `%lld` for interface `%s`", (long long)im->ts,
+                               t->iface);
+    im->blocks++;
+    return GP_OK;
+}
+
+static gp_code write_blocks(import *im, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (size_t i = 0; i < im->n_targets && code == GP_OK; i++)
+        if (im->targets[i].flows.n)
+            code = write_block(im, &im->targets[i], err);
+    return code;
+}
+
+/* Whole blocks are kept even if the import ends early; the first error is the one that counts. */
+static gp_code flush(import *im, gp_code code, gp_error *err)
+{
+    for (size_t i = 0; i < im->n_targets; i++) {
+        target *t = &im->targets[i];
+        gp_code flushed = t->writer ? gp_writer_flush(t->writer, code == GP_OK ? err : NULL) : GP_OK;
+        if (code == GP_OK && flushed != GP_OK)
+            code = gp_error_prefix(err, "failed to write the blocks of interface `%s`", t->iface);
+    }
+    return code;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------- */
+
+static gp_code take_row(import *im, const gp_csv_row *row, gp_error *err)
+{
+    target *t = NULL;
+    gp_code code = GP_OK;
+    if (im->ts && row->ts < im->ts)
+        return gp_fail(
+            err, GP_EINVAL,
+            "input must be ordered by non-decreasing timestamp (row=%llu, previous=%lld, current=%lld)",
+            (unsigned long long)im->rows, (long long)im->ts, (long long)row->ts);
+    if (row->ts > im->ts)
+        code = write_blocks(im, err);
+    im->ts = row->ts;
+    if (code == GP_OK)
+        code = find_target(im, row->iface, &t, err);
+    if (code == GP_OK)
+        code = gp_flowset_put(&t->flows, &row->flow, err);
+    im->imported += code == GP_OK;
+    return code;
+}
+
+static void show_progress(import *im)
+{
+    uint64_t read = gp_csv_offset(im->csv);
+    if (im->size)
+        progress_show(&im->progress, "%llu rows, %llu blocks (%llu %%)", (unsigned long long)im->rows,
+                      (unsigned long long)im->blocks, (unsigned long long)(read * 100 / im->size));
+    else
+        progress_show(&im->progress, "%llu rows, %llu blocks", (unsigned long long)im->rows,
+                      (unsigned long long)im->blocks);
+}
+
+static gp_code take_record(import *im, char *const *fields, size_t n, gp_error *err)
+{
+    gp_csv_row row;
+    gp_error why = GP_ERROR_INIT;
+    im->rows++;
+    if (gp_schema_row(&im->schema, fields, n, im->o->iface, &row, &why) == GP_OK)
+        return take_row(im, &row, err);
+    if (im->skipped++ == 0) {
+        im->why = why;
+        im->why_row = im->rows;
+    }
+    return GP_OK;
+}
+
+static gp_code pause_between_rows(import *im, gp_error *err)
+{
+    show_progress(im);
+    return check_interrupt(err);
+}
+
+static gp_code read_rows(import *im, gp_error *err)
+{
+    enum { EVERY = 4096 };
+    char *const *fields = NULL;
+    size_t n = 0;
+    uint64_t most = im->o->max_rows ? (uint64_t)im->o->max_rows : UINT64_MAX;
+    while (im->rows < most) {
+        gp_code code = im->rows % EVERY == 0 ? pause_between_rows(im, err) : GP_OK;
+        if (code != GP_OK)
+            return code;
+        code = gp_csv_next(im->csv, &fields, &n, err);
+        if (code != GP_OK)
+            return gp_error_prefix(err, "failed to read CSV row %llu from `%s`",
+                                   (unsigned long long)im->rows + 1, im->o->args[0]);
+        if (n == 0)
+            break;
+        code = take_record(im, fields, n, err);
+        if (code != GP_OK)
+            return code;
+    }
+    return write_blocks(im, err);
+}
+
+static gp_code read_header(import *im, gp_error *err)
+{
+    char *const *fields = NULL;
+    size_t n = 0;
+    gp_code code = gp_csv_next(im->csv, &fields, &n, err);
+    if (code != GP_OK)
+        return gp_error_prefix(err, "failed to read CSV header from `%s`", im->o->args[0]);
+    if (n == 0)
+        return gp_fail(err, GP_EINVAL, "input CSV `%s` is empty", im->o->args[0]);
+    code = gp_schema_from_names(fields, n, &im->schema, err);
+    return code == GP_OK ? code : gp_error_prefix(err, "failed to parse header schema");
+}
+
+static gp_code read_schema(import *im, gp_error *err)
+{
+    gp_code code = GP_OK;
+    if (im->o->schema && *im->o->schema) {
+        code = gp_schema_parse(im->o->schema, &im->schema, err);
+        if (code != GP_OK)
+            return gp_error_prefix(err, "failed to parse schema");
+    } else {
+        code = read_header(im, err);
+    }
+    if (code == GP_OK && im->schema.at[GP_CSV_IFACE] < 0 && !im->o->iface)
+        code = gp_fail(err, GP_EINVAL,
+                       "schema does not contain `iface` field and no interface was provided via option");
+    return code;
+}
+
+/* ---- the command -------------------------------------------------------------------------------------- */
+
+static gp_code import_from(import *im, int fd, gp_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        im->size = (uint64_t)st.st_size;
+    gp_code code = gp_csv_new(&im->csv, fd, err);
+    if (code == GP_OK)
+        code = read_schema(im, err);
+    progress_start(&im->progress);
+    if (code == GP_OK)
+        code = flush(im, read_rows(im, err), err);
+    progress_clear(&im->progress);
+    gp_csv_free(im->csv);
+    return code;
+}
+
+static gp_code import_path(import *im, gp_error *err)
+{
+    const char *path = im->o->args[0];
+    if (im->o->max_rows < 0)
+        return gp_fail(err, GP_EINVAL, "max rows must be >= 0, got %lld", (long long)im->o->max_rows);
+    if (!*path || !*im->o->args[1])
+        return gp_fail(err, GP_EINVAL, "%s path must be non-empty", *path ? "output" : "input");
+    int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return gp_fail_errno(err, errno, "failed to open CSV input `%s`", path);
+    gp_code code = import_from(im, fd, err);
+    close(fd);
+    return code;
+}
+
+static void free_targets(import *im)
+{
+    for (size_t i = 0; i < im->n_targets; i++) {
+        gp_writer_free(im->targets[i].writer);
+        gp_flowset_free(&im->targets[i].flows);
+        free(im->targets[i].iface);
+    }
+    free(im->targets);
+}
+
+static void print_summary(const import *im)
+{
+    printf("Import completed\nRows read: %llu\nRows imported: %llu\nRows skipped: %llu\nInterfaces written: "
+           "%zu\n"
+           "Blocks written: %llu\n",
+           (unsigned long long)im->rows, (unsigned long long)im->imported, (unsigned long long)im->skipped,
+           im->n_targets, (unsigned long long)im->blocks);
+    if (im->skipped)
+        fprintf(stderr, "gpdb: the first row skipped is row %llu: %s\n", (unsigned long long)im->why_row,
+                im->why.msg);
+}
+
+gp_code run_import(const options *o, int *exit_code, gp_error *err)
+{
+    (void)exit_code;
+    import *im = calloc(1, sizeof *im);
+    if (!im)
+        return gp_fail(err, GP_ENOMEM, "out of memory for an import");
+    im->o = o;
+    gp_code code = parse_options(im, err);
+    if (code == GP_OK) {
+        code = import_path(im, err);
+        if (code != GP_OK)
+            gp_error_prefix(err, "failed to import CSV `%s` into DB `%s`", o->args[0], o->args[1]);
+    }
+    if (code == GP_OK)
+        print_summary(im);
+    free_targets(im);
+    free(im);
+    return code;
+}
