@@ -40,8 +40,11 @@ static gp_code apply(void *ctx, const gp_capconfig_map *ifaces, gp_config_update
 static gp_code make_manager(daemon_state *d, gp_error *err)
 {
     const gp_sensor_config *cfg = d->cfg;
-    const gp_dbsink_config sink = {
-        .db = cfg->db.path, .codec = cfg->db.codec, .permissions = cfg->db.permissions, .log = d->log};
+    const gp_dbsink_config sink = {.db = cfg->db.path,
+                                   .codec = cfg->db.codec,
+                                   .level = (int)cfg->db.level,
+                                   .permissions = cfg->db.permissions,
+                                   .log = d->log};
     gp_code rc = gp_dbsink_new(&d->sink, &sink, err);
     if (rc != GP_OK)
         return rc;

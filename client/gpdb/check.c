@@ -1,7 +1,12 @@
 #include "client/gpdb/check.h"
 
 #include "client/gpdb/gpdb.h"
+#include "client/gpdb/rebuild.h"
 #include "client/gpdb/text.h"
+#include "sensor/godb/daypath.h"
+
+#include <dirent.h>
+#include <string.h>
 
 /* ---- findings ----------------------------------------------------------------------------------------- */
 
@@ -56,6 +61,24 @@ static gp_code check_iface(checker *c, const char *db, const char *iface, gp_err
     return code;
 }
 
+/* What a gpdb that was killed leaves; nobody reads it. */
+static void check_stages(checker *c, const char *db)
+{
+    const gp_finding_sink sink = checker_sink(c);
+    DIR *dir = opendir(db);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        char path[GP_DB_PATH_MAX];
+        if (strncmp(e->d_name, GP_STAGE_PREFIX, strlen(GP_STAGE_PREFIX)) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", db, e->d_name);
+        const gp_finding f = {false, path, -1,
+                              "was left by a gpdb that was interrupted; look into it and remove it"};
+        sink.take(sink.ctx, &f);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 gp_code run_check(const options *o, int *exit_code, gp_error *err)
 {
     checker c = {0};
@@ -65,6 +88,8 @@ gp_code run_check(const options *o, int *exit_code, gp_error *err)
     if (code == GP_OK)
         code = gp_codec_new(&c.codec, err);
     progress_start(&c.progress);
+    if (code == GP_OK)
+        check_stages(&c, o->args[0]);
     for (size_t i = 0; i < n && code == GP_OK; i++)
         code = check_iface(&c, o->args[0], ifaces[i], err);
     progress_clear(&c.progress);

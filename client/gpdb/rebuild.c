@@ -136,7 +136,7 @@ gp_code gp_stage_new(gp_stage **out, const char *db, gp_error *err)
         return gp_fail(err, GP_ENOMEM, "out of memory for a stage");
     gp_code code = GP_OK;
     snprintf(s->db, sizeof s->db, "%s", db);
-    int n = snprintf(s->path, sizeof s->path, "%s/.gpdb-stage-XXXXXX", db);
+    int n = snprintf(s->path, sizeof s->path, "%s/" GP_STAGE_PREFIX "XXXXXX", db);
     if (n >= (int)sizeof s->path)
         code = gp_fail(err, GP_EINVAL, "the path '%s' is too long", db);
     else if (!mkdtemp(s->path))

@@ -11,6 +11,8 @@
 
 #include "sensor/godb/reader.h"
 
+#define GP_STAGE_PREFIX ".gpdb-stage-"
+
 typedef struct gp_stage gp_stage;
 gp_code gp_stage_new(gp_stage **out, const char *db, gp_error *err);
 void gp_stage_free(gp_stage *s); /* removes the folder with all that it holds */

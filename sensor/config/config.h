@@ -31,6 +31,7 @@ typedef struct gp_string_list {
 typedef struct gp_db_config {
     char *path;
     gp_codec_type codec; /* default lz4 */
+    int64_t level;       /* of the encoder; 0: what pays for each column */
     mode_t permissions;  /* of the files; 0: the writer's default */
 } gp_db_config;
 

@@ -43,6 +43,8 @@ static const gp_option options[] = {
     {"autodetection.enabled", GP_OPT_BOOL, AT(autodetect.enabled), "capture every interface that is up"},
     {"autodetection.exclude", GP_OPT_LIST, AT(autodetect.exclude),
      "interfaces (names or /regex/) that autodetection leaves out"},
+    {"db.encoder_level", GP_OPT_INT, AT(db.level),
+     "level of the encoder (default 0: what pays for each column)"},
     {"db.encoder_type", GP_OPT_CODEC, AT(db.codec), "lz4, zstd or null (default lz4)"},
     {"db.path", GP_OPT_STR, AT(db.path), "database folder"},
     {"db.permissions", GP_OPT_MODE, AT(db.permissions), "mode of database files (0644)"},

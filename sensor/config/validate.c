@@ -95,6 +95,8 @@ gp_code gp_config_check_option(const gp_sensor_config *cfg, const gp_option *o,
         return check_range(cfg, o, node, 1 << 20, INT64_C(1) << 40, err);
     if (o->offset == AT(nanomsg.addrs))
         return check_nanomsg(cfg, node, err);
+    if (o->offset == AT(db.level))
+        return check_range(cfg, o, node, 0, gp_codec_max_level(GP_CODEC_ZSTD), err);
     return check_api_option(cfg, o, node, err);
 }
 
@@ -162,15 +164,26 @@ static gp_code check_autodetect(const gp_sensor_config *cfg, const char *where, 
     return GP_OK;
 }
 
+static gp_code check_db(const gp_db_config *db, const char *where, bool from_file, gp_error *err)
+{
+    if (!db->path)
+        return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty%s", where,
+                       from_file ? "" : " (name a configuration file with -c, or give --db.path)");
+    if (db->level <= gp_codec_max_level(db->codec))
+        return GP_OK;
+    return gp_fail(err, GP_EINVAL,
+                   "%sdb.encoder_level: encoder %s has levels up to %d (0: what pays), not %lld", where,
+                   gp_codec_name(db->codec), gp_codec_max_level(db->codec), (long long)db->level);
+}
+
 gp_code gp_config_check(const gp_sensor_config *cfg, const char *file, gp_error *err)
 {
     char where[300] = "";
     if (file)
         snprintf(where, sizeof where, "%.290s: ", file);
-    if (!cfg->db.path)
-        return gp_fail(err, GP_EINVAL, "%sdb.path: database path must not be empty%s", where,
-                       file ? "" : " (name a configuration file with -c, or give --db.path)");
-    gp_code rc = check_rate(&cfg->api, where, err);
+    gp_code rc = check_db(&cfg->db, where, file != NULL, err);
+    if (rc == GP_OK)
+        rc = check_rate(&cfg->api, where, err);
     if (rc == GP_OK)
         rc = check_tls(&cfg->api.tls, where, err);
     if (rc == GP_OK)

@@ -63,6 +63,7 @@ static gp_code open_one(gp_dbsink *w, const char *iface, gp_writer **out, gp_err
     const gp_writer_config cfg = {.db = w->db,
                                   .iface = name,
                                   .codec = w->cfg.codec,
+                                  .level = w->cfg.level,
                                   .permissions = w->cfg.permissions,
                                   .no_sync = w->cfg.no_sync,
                                   .before_step = w->cfg.before_step,

@@ -13,6 +13,7 @@
 typedef struct gp_dbsink_config {
     const char *db; /* copied */
     gp_codec_type codec;
+    int level;          /* see gp_writer_config */
     mode_t permissions; /* 0: the writer's default */
     bool no_sync;       /* see gp_writer_config */
     gp_log *log;

@@ -1,8 +1,9 @@
 /*
  * gp-bench-writer [BLOCKS [FLOWS [DIR]]]: sorts, encodes, compresses and writes BLOCKS blocks of FLOWS flows
- * with each encoder and prints flows per second and bytes. The flows are made and shuffled before the clock
- * starts, and nothing is synced: it measures the writer, not the disk. With DIR the database of the first row
- * stays there, so that another program can write the same flows.
+ * with each encoder and prints flows per second, of wall and of processor time, and bytes. The flows are made
+ * and shuffled before the clock starts, and nothing is synced: it measures the writer, not the disk. The
+ * databases, DIR/0, DIR/1 and so on, one a row, stay, so that another program can write the same flows;
+ * without DIR they are temporary.
  */
 #include "tests/support/gendb.h"
 #include "tests/support/tempdir.h"
@@ -97,18 +98,15 @@ static void print_row(const input *in, const run *r, const clocks *took, const g
     fflush(stdout);
 }
 
-static bool measure(const input *in, const run *r, const char *keep, bool warm_up)
+static bool measure(const input *in, const run *r, const char *db, bool warm_up)
 {
-    char temp[GP_TEMPDIR_LEN];
     gp_block_stats sum = {0};
     gp_error err = GP_ERROR_INIT;
-    gp_tempdir_make(temp);
     for (unsigned b = 0; b < in->n_blocks; b++)
         shuffle(in->blocks[b], in->n[b]);
     clocks start = now();
-    gp_code code = write_all(in, r, keep ? keep : temp, &sum, &err);
+    gp_code code = write_all(in, r, db, &sum, &err);
     clocks end = now();
-    gp_tempdir_remove(temp);
     if (code != GP_OK) {
         fprintf(stderr, "gp-bench-writer: %s\n", err.msg);
         return false;
@@ -132,9 +130,15 @@ int main(int argc, char **argv)
     printf("%u blocks, %llu flows\n%-8s %5s %-6s %12s %12s %14s %14s %6s\n", blocks,
            (unsigned long long)in.flows, "encoder", "level", "commit", "flows/s", "flows/cpu-s", "raw bytes",
            "stored bytes", "ratio");
-    bool ok = measure(&in, &runs[0], NULL, true);
-    for (size_t i = 0; ok && i < sizeof runs / sizeof runs[0]; i++)
-        ok = measure(&in, &runs[i], i == 0 && argc > 3 ? argv[3] : NULL, false);
+    char temp[GP_TEMPDIR_LEN];
+    char db[GP_TEMPDIR_LEN + 4096];
+    gp_tempdir_make(temp);
+    bool ok = measure(&in, &runs[0], temp, true);
+    for (size_t i = 0; ok && i < sizeof runs / sizeof runs[0]; i++) {
+        snprintf(db, sizeof db, "%.4000s/%zu", argc > 3 ? argv[3] : temp, i);
+        ok = measure(&in, &runs[i], db, false);
+    }
+    gp_tempdir_remove(temp);
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
     printf("level 0: the default; batch: one commit a day. Peak memory %ld kB, of which %llu kB are the "

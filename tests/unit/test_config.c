@@ -200,6 +200,9 @@ static void patterns_and_codecs_are_checked(void **state)
                       "goprobe.yaml:4:5: interfaces./eth[/: ");
     refuse_containing("db: {path: /d, encoder_type: gzip}\n" LO, "goprobe.yaml:1:30: db.encoder_type: ");
     refuse_containing("db: {path: /d, encoder_type: gzip}\n" LO, "gzip");
+    refuse_containing("db: {path: /d, encoder_level: 13}\n" LO,
+                      "db.encoder_level: encoder lz4 has levels up to 12");
+    refuse_containing("db: {path: /d, encoder_level: -1}\n" LO, "goprobe.yaml:1:31: db.encoder_level: ");
     refuse_containing(DB LO "api: {addr: ':80', keys: "
                             "[da53ae3fb482db63d9606a9324a694bf51f7ad47623c04ab7b97a811f2a78e05]}\n",
                       "considered compromised");

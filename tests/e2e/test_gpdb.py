@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""gpdb against what hosts do to it: disks that fill up, SIGKILL and SIGINT at any instant.
+
+The disk is a small tmpfs in a mount namespace of our own; that needs root.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("GP_BUILD", os.path.join(TOP, "build", "release")))
+GPDB = os.path.join(BUILD, "client", "gpdb", "gpdb")
+GENDB = os.path.join(BUILD, "tests", "bench", "gp-gendb")
+
+
+def gpdb(*args):
+    done = subprocess.run([GPDB, *args], capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def number(text, label):
+    return int(re.search(rf"^{label}: (\d+)$", text, re.M).group(1))
+
+
+class Gpdb(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="gp_e2e_")
+        cls.source = os.path.join(cls.dir, "source")
+        cls.csv = os.path.join(cls.dir, "flows.csv")
+        subprocess.run([GENDB, cls.source, "6", "96", "300"], check=True, stderr=subprocess.DEVNULL)
+        code, text = gpdb("export", cls.source, "-o", cls.csv)
+        assert code == 0, text
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.dir)
+
+    def fresh(self, name):
+        path = os.path.join(self.dir, name)
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def intact_blocks(self, db):
+        code, text = gpdb("check", db)
+        self.assertEqual(code, 0, text)
+        return number(text, "Blocks intact")
+
+    def interrupt(self, sig, rng, *args):
+        """Runs gpdb and sends it a signal after a random time; its exit status."""
+        process = subprocess.Popen([GPDB, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(rng.random() * 0.15)
+        process.send_signal(sig)
+        _, self.said = process.communicate(timeout=60)
+        return process.returncode
+
+    def test_import_survives_kill(self):
+        rng = random.Random(1)
+        killed = 0
+        for _ in range(12):
+            db = self.fresh("killed")
+            killed += self.interrupt(signal.SIGKILL, rng, "import", self.csv, db) == -signal.SIGKILL
+            if os.path.isdir(db):
+                self.intact_blocks(db)
+        self.assertGreater(killed, 0)
+
+    def test_import_stops_at_a_block_when_asked(self):
+        rng = random.Random(2)
+        stopped = 0
+        for _ in range(8):
+            db = self.fresh("stopped")
+            status = self.interrupt(signal.SIGINT, rng, "import", self.csv, db)
+            stopped += status == 1 and "interrupted" in self.said
+            if os.path.isdir(db):
+                self.intact_blocks(db)
+        self.assertGreater(stopped, 0)
+
+    def test_merge_survives_kill(self):
+        """A day is the old one or the new one at every instant, and merging again goes on."""
+        rng = random.Random(3)
+        start = os.path.join(self.dir, "start")
+        subprocess.run([GENDB, start, "6", "48", "200", "7"], check=True, stderr=subprocess.DEVNULL)
+        for _ in range(10):
+            db = self.fresh("merged")
+            shutil.copytree(start, db)
+            self.interrupt(signal.SIGKILL, rng, "merge", self.source, db)
+            blocks = self.intact_blocks(db)
+            self.assertGreaterEqual(blocks, 6 * 48)
+            code, text = gpdb("merge", self.source, db)
+            self.assertEqual(code, 0, text)
+            self.assertEqual(self.intact_blocks(db), 6 * 96)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
+    def test_import_into_a_full_disk(self):
+        mount = os.path.join(self.dir, "disk")
+        os.makedirs(mount, exist_ok=True)
+        size = os.path.getsize(self.csv) // 16
+        script = f'''
+            mount -t tmpfs -o size={size} none "{mount}" || exit 77
+            "{GPDB}" import "{self.csv}" "{mount}/db"; echo "import: $?"
+            "{GPDB}" check "{mount}/db"; echo "check: $?"
+            "{GPDB}" merge "{self.source}" "{mount}/db"; echo "merge: $?"
+            "{GPDB}" check "{mount}/db"; echo "check: $?"
+            ls -A "{mount}/db"
+        '''
+        done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=120)
+        if done.returncode == 77:
+            self.skipTest("no tmpfs can be mounted here")
+        text = done.stdout + done.stderr
+        self.assertIn("import: 1", text)
+        self.assertIn("merge: 1", text)
+        self.assertEqual(text.count("check: 0"), 2, text)
+        self.assertEqual(text.count("No space left on device"), 2, text)
+        self.assertGreater(number(text, "Blocks intact"), 0)
+        self.assertTrue(done.stdout.endswith("eth0\n"), text)  # no stage is left over
+
+
+if __name__ == "__main__":
+    if not os.access(GPDB, os.X_OK):
+        sys.exit(f"{GPDB} is missing: cmake --build --preset release")
+    unittest.main(verbosity=2)
