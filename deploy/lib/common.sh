@@ -22,6 +22,8 @@ BUILD_PACKAGES=(gcc cmake ninja-build pkg-config git libpcap-dev libyaml-dev lib
 RUN_PACKAGES=(iproute2)
 # shellcheck disable=SC2034
 TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 python3-venv curl openssl mandoc prometheus)
+# The web page is tested in a browser.
+TEST_PACKAGES+=(chromium chromium-driver python3-selenium fonts-dejavu-core)
 
 # shellcheck disable=SC2034
 DEPLOY_PACKAGES=(mmdebstrap systemd systemd-container dpkg-dev fakeroot file gzip lintian)

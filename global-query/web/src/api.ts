@@ -50,9 +50,6 @@ async function send(path: string, body: unknown, signal?: AbortSignal): Promise<
 
 export const info = async (): Promise<Info> => (await (await send("/-/info", undefined)).json()) as Info;
 
-export const query = async (args: Args, signal?: AbortSignal): Promise<Result> =>
-  (await (await send("/_query", args, signal)).json()) as Result;
-
 /** Null where the query can be run. Live flows are left out: the check takes the end of the range for a given one. */
 export async function validate(args: Args, signal?: AbortSignal): Promise<Problem | null> {
   try {

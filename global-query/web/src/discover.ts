@@ -1,6 +1,6 @@
 // What there is to ask for: the service behind the page, its hosts and their interfaces.
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { info, query } from "./api";
+import { info, stream } from "./api";
 import type { Info, Result } from "./types";
 
 export interface Surroundings {
@@ -17,9 +17,12 @@ const merged = (had: string[], more: string[]): string[] => {
 };
 
 const MOST_ROWS = 10_000;
+const PATIENCE_MS = 20_000; // with hosts that do not answer
 
-async function explore(fleet: boolean): Promise<Result> {
-  return query({ query: fleet ? "hostname,iface" : "iface", ifaces: "any", query_hosts: "any", first: "-1d", num_results: MOST_ROWS, live: true, caller: "page" });
+/** All hosts, and where they saw traffic: told as they answer. */
+async function explore(fleet: boolean, learn: (soFar: Result) => void, signal: AbortSignal): Promise<void> {
+  const columns = fleet ? "hostname,iface" : "iface";
+  learn(await stream({ query: columns, ifaces: "any", query_hosts: "any", first: "-1d", num_results: MOST_ROWS, live: true, caller: "page" }, learn, signal));
 }
 
 /** again: changes when it should be tried anew, with a token. learn: adds what an answer mentions. */
@@ -37,10 +40,16 @@ export function useSurroundings(again: number): Surroundings & { learn: (result:
       const who = await info();
       const fleet = who.name !== "goprobe";
       setState((s) => ({ ...s, info: who, fleet }));
-      learn(await explore(fleet));
+      await explore(fleet, learn, control.signal);
     };
+    const control = new AbortController();
+    const timer = setTimeout(() => control.abort(), PATIENCE_MS);
     // Without it there is nothing to choose from, but all can be asked.
     look().catch(() => undefined);
+    return () => {
+      clearTimeout(timer);
+      control.abort();
+    };
   }, [again]);
   return { ...state, learn };
 }

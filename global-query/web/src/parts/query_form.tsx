@@ -181,11 +181,12 @@ export function QueryForm({ draft, changed, running, fleet, hosts, ifaces, known
         <ConditionInput value={draft.condition} known={known} problem={problems.condition ?? null} onChange={(condition) => set({ condition })} onRun={run} />
         <div class="go">
           {running ? (
-            <button type="button" class="main stop" onClick={onCancel} title="Escape">
+            // Keys: the click that cancels must not land on the button that submits, which takes its place.
+            <button key="cancel" type="button" class="main stop" onClick={onCancel} title="Escape">
               <Icon name="stop" /> Cancel
             </button>
           ) : (
-            <button type="submit" class={changed ? "main changed" : "main"} disabled={draft.columns.length === 0}>
+            <button key="run" type="submit" class={changed ? "main changed" : "main"} disabled={draft.columns.length === 0}>
               <Icon name="play" /> Run
             </button>
           )}

@@ -1,0 +1,558 @@
+"""The web page in a real browser: Chromium asks real daemons about traffic that was really made."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from urllib.parse import urlencode
+
+from browser import PHONE, WIDE, Browser, Keys
+import lab
+from lab import GLOBAL_QUERY, GOQUERY, Lab, Sensor, TestCase, exchange_udp, http_request, ping, wait_until
+
+GENDB = os.path.join(lab.BUILD, "tests", "bench", "gp-gendb")
+GENERATED = {"first": "2024-01-01T00:00:00Z", "last": "2024-01-02T00:00:00Z"}
+
+
+class Silent:
+    """A host that takes a question and never answers."""
+
+    def __init__(self, path):
+        self.addr = f"unix:{path}"
+        self.connections = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(path)
+        self.socket.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        try:
+            while True:
+                self.connections.append(self.socket.accept()[0])
+        except OSError:
+            pass
+
+    def waiting(self, since):
+        """How many of its clients, from this one on, still wait for an answer."""
+        return sum(not self._left(c) for c in self.connections[since:])
+
+    @staticmethod
+    def _left(connection):
+        connection.setblocking(False)
+        try:
+            while connection.recv(65536):
+                pass
+            return True
+        except BlockingIOError:
+            return False
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for c in self.connections:
+            c.close()
+
+
+class Door:
+    """A loopback port that leads to a UNIX socket: browsers know no UNIX sockets."""
+
+    def __init__(self, path):
+        self.path = path
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        try:
+            while True:
+                threading.Thread(target=self._carry, args=(self.socket.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+
+    def _carry(self, client):
+        with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as service:
+            service.connect(self.path)
+            back = threading.Thread(target=self._pipe, args=(service, client), daemon=True)
+            back.start()
+            self._pipe(client, service)
+            back.join()
+
+    @staticmethod
+    def _pipe(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Page(TestCase):
+    """alpha and beta talk; gamma has two generated days; deaf does not exist, silent never answers."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab("alpha", "beta", "gamma"))
+        cls.sensors = {name: Sensor(getattr(cls.lab, name)) for name in ("alpha", "beta", "gamma")}
+        subprocess.run([GENDB, cls.sensors["gamma"].db, "1", "288", "300", "7"], check=True, stderr=subprocess.DEVNULL)
+        for sensor in cls.sensors.values():
+            sensor.start()
+        cls.traffic = {port: exchange_udp(cls.lab.alpha, cls.lab.beta, port, requests, replies, size)
+                       for port, requests, replies, size in ((443, 40, 20, 1000), (53, 10, 10, 100), (5201, 3, 0, 1300))}
+        cls.traffic["ping"] = ping(cls.lab.alpha, cls.lab.beta, 5, 200)
+        cls.silent = Silent(os.path.join(cls.lab.dir, "silent.sock"))
+        cls.addClassCleanup(cls.silent.close)
+        cls.port = cls.start_service("page")
+        cls.browser = Browser(cls.lab.dir)
+        cls.addClassCleanup(cls.browser.quit)
+
+    @classmethod
+    def start_service(cls, name, *flags):
+        """A global-query on the loopback interface; its port."""
+        endpoints = os.path.join(cls.lab.dir, f"{name}.endpoints")
+        hosts = {n: {"addr": s.addr, "timeout": "20s"} for n, s in cls.sensors.items()}
+        hosts["deaf"] = {"addr": f"unix:{cls.lab.dir}/nobody.sock", "timeout": "20s"}
+        hosts["silent"] = {"addr": cls.silent.addr, "timeout": "300s"}
+        with open(endpoints, "w", encoding="utf-8") as f:
+            json.dump(hosts, f)
+        port = free_port()
+        daemon = cls.lab.daemon(name, [GLOBAL_QUERY, "server", "--server.addr", f"127.0.0.1:{port}",
+                                       "--querier.config", endpoints, "--querier.max_concurrent", "16", *flags])
+        cls.daemon = daemon
+        wait_until(f"{name} listens", lambda: daemon.process.poll() is not None or listens(port))
+        assert daemon.process.poll() is None, daemon.output()
+        return port
+
+    def setUp(self):
+        self.b = self.browser
+        self.b.resize(*WIDE)
+        self.b.prefer("light")
+        self.b.open(f"http://127.0.0.1:{self.port}/-/health")
+        self.b.js("localStorage.clear(); sessionStorage.clear();")
+        self.b.problems()
+
+    def url(self, port=None, **params):
+        asked = {"query": "sip,dip,dport,proto", "ifaces": "eth0", "query_hosts": "alpha", "condition": lab.UNICAST, **params}
+        return f"http://127.0.0.1:{port or self.port}/?{urlencode(asked)}"
+
+    def open(self, phase="done", **params):
+        self.b.open(self.url(**params))
+        self.b.wait_for(phase)
+
+    # ---- what is seen
+
+    def test_talkers_are_the_traffic_that_was_made(self):
+        self.open()
+        self.b.wait("all rows are there", lambda: len(self.b.rows()) == 4)
+        rows = {row["Port"] if row["Protocol"] == "UDP" else "ping": row for row in self.b.rows()}
+        for port, made in self.traffic.items():
+            row = rows[str(port)]
+            self.assertEqual((self.lab.alpha.ip4, self.lab.beta.ip4), (row["Source"], row["Destination"]))
+            self.assertEqual(made["sent"], (row["Bytes out"], row["Packets out"]))
+            self.assertEqual(made["rcvd"], (row["Bytes in"], row["Packets in"]))
+        shares = [float(self.b.text_of(e)) for e in self.b.all(".talkers .percent")]
+        self.assertAlmostEqual(100, sum(shares), delta=0.05)
+        self.assertEqual(sorted(shares, reverse=True), shares)
+
+    def test_nothing_from_elsewhere_and_no_error_on_the_console(self):
+        self.open(query_hosts="alpha,beta", view="graph")
+        self.b.one(".graph svg")
+        loaded = self.b.js("return performance.getEntriesByType('resource').map(e => e.name)")
+        self.assertGreater(len(loaded), 4)
+        self.assertEqual([], [name for name in loaded if not name.startswith(f"http://127.0.0.1:{self.port}/")])
+        self.assertEqual([], self.b.problems())
+
+    def test_rows_of_several_hosts_name_the_host(self):
+        self.open(query_hosts="alpha,beta", query="sip,dip", condition="proto = udp & dport = 443")
+        self.b.wait("both hosts have a row", lambda: len(self.b.rows()) == 2)
+        rows = {row["Host"]: row for row in self.b.rows()}
+        self.assertEqual({"alpha", "beta"}, set(rows))
+        self.assertEqual(rows["alpha"]["Bytes in"], rows["beta"]["Bytes out"])
+
+    def test_traffic_over_time(self):
+        self.open(query_hosts="gamma", condition="", query="sip,dip", **GENERATED)
+        self.b.wait("series are named", lambda: len(self.b.all(".legend li")) >= 3)
+        self.assertEqual("TCP", self.b.text(".legend button").split()[0])
+        inks = self.b.js("""
+            const c = document.querySelector('.plot canvas');
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            const seen = {};
+            for (let i = 0; i < d.length; i += 4) if (d[i + 3] === 255) { const k = `${d[i]},${d[i+1]},${d[i+2]}`; seen[k] = (seen[k] ?? 0) + 1; }
+            return Object.values(seen).filter(n => n > 300).length;""")
+        self.assertGreaterEqual(inks, 3, "areas of several colours")
+        described = self.b.one(".canvas").get_attribute("aria-label")
+        self.assertIn("Most received:", described)
+        self.assertIn("Most sent:", described)
+        for stack, first in (("dport", "443"), ("sip", "10.0.0.0"), ("none", "all traffic")):
+            self.b.js("""const s = document.querySelector("select[aria-label='Stacked by']");
+                         s.value = arguments[0]; s.dispatchEvent(new Event('change', {bubbles: true}));""", stack)
+            self.b.wait(f"stacked by {stack}", lambda f=first: self.b.text(".legend button").startswith(f))
+        self.assertEqual("none", self.b.params()["stack"])
+
+    def test_dragging_across_the_plot_zooms_in(self):
+        self.open(query_hosts="gamma", condition="", query="sip", **GENERATED)
+        self.b.wait("the plot is drawn", lambda: self.b.all(".legend li"))
+        self.b.drag(self.b.one(".u-over"), 0.25, 0.5)
+        self.b.wait("the range is another one", lambda: self.b.params()["first"] != GENERATED["first"])
+        self.b.wait_for("done")
+        first, last = self.b.params()["first"], self.b.params()["last"]
+        self.assertTrue("2024-01-01T05:00:00Z" <= first <= "2024-01-01T07:00:00Z", first)
+        self.assertTrue("2024-01-01T11:00:00Z" <= last <= "2024-01-01T13:30:00Z", last)
+        self.b.driver.back()
+        self.b.wait_for_param("first", GENERATED["first"])
+        for button, name in (("Zoom out", "first"), ("Earlier", "last"), ("Later", "first")):
+            before = self.b.params()
+            self.b.click(self.b.one(f"button[aria-label='{button}']"))
+            self.b.wait(f"{button} changes {name}", lambda b=before, n=name: self.b.params().get(n) != b.get(n))
+            self.b.wait_for("done")
+
+    def test_conversations(self):
+        self.open(view="graph")
+        self.b.wait("there are nodes", lambda: len(self.b.all(".graph .node")) == 6)
+        labels = {e.get_attribute("aria-label").split(",")[0] for e in self.b.all(".graph .node")}
+        self.assertEqual({self.lab.alpha.ip4, self.lab.beta.ip4, "port 443/udp", "port 53/udp", "port 5201/udp", "ICMP"}, labels)
+        self.assertEqual(8, len(self.b.all(".graph .links path")))
+        node = next(e for e in self.b.all(".graph .node") if "53/udp" in e.get_attribute("aria-label"))
+        self.b.js("arguments[0].focus()", node)
+        self.b.type(Keys.ENTER)
+        self.b.wait_for_param("condition", f"{lab.UNICAST} & dport = 53 & proto = udp")
+        self.b.wait("only that is left", lambda: len(self.b.all(".graph .node")) == 3)
+
+    # ---- asking
+
+    def test_a_click_on_a_value_asks_for_it(self):
+        self.open(condition="")
+        self.b.click(self.b.cell(0, "dport"))
+        self.b.wait_for_param("condition", "dport = 443")
+        self.b.wait("only that port", lambda: {row["Port"] for row in self.b.rows()} == {"443"})
+        self.assertEqual("dport = 443", self.b.one("#condition").get_attribute("value"))
+        self.b.driver.back()
+        self.b.wait("back again", lambda: self.b.params()["condition"] == "" if "condition" in self.b.params() else True)
+        self.b.wait_for("done")
+        self.b.wait("all rows again", lambda: len(self.b.rows()) > 1)
+        self.b.click(self.b.cell(0, "dport"), shift=True)
+        self.b.wait_for_param("condition", "dport != 443")
+        self.b.wait("all but that port", lambda: self.b.rows() and "443" not in {row["Port"] for row in self.b.rows()})
+        self.b.click(self.b.one(".legend button"))
+        self.b.wait("the legend asks, too", lambda: "proto = " in self.b.params()["condition"])
+
+    def test_conditions_are_completed(self):
+        self.open()
+        field = self.b.write("#condition", "dpo")
+        self.b.wait("dport is offered", lambda: [self.b.text_of(e) for e in self.b.all("#condition-list code")] == ["dport"])
+        self.assertEqual("true", field.get_attribute("aria-expanded"))
+        field.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+        self.b.wait("it is taken", lambda: field.get_attribute("value") == "dport ")
+        field.send_keys("= ")
+        self.b.wait("ports of the answer come first", lambda: self.b.text_of(self.b.all("#condition-list code")[0]) == "443")
+        field.send_keys("53", Keys.ENTER)
+        self.b.wait_for_param("condition", "dport = 53")
+
+    def test_what_is_wrong_shows_while_it_is_written(self):
+        self.open()
+        field = self.b.write("#condition", "dport = 53 &")
+        problem = self.b.text("#condition-problem")
+        self.assertIn("expected attribute", problem)
+        self.assertIn("^", problem)
+        self.assertEqual("true", field.get_attribute("aria-invalid"))
+        field.send_keys(" proto = udp")
+        self.b.wait("it is right now", lambda: not self.b.all("#condition-problem"))
+        for selector, wrong in (("#first", "sometime"), ("#ifaces", "e th,")):
+            before = self.b.one(selector).get_attribute("value")
+            self.b.write(selector, wrong)
+            self.b.one(f"{selector}-problem")
+            self.b.write(selector, before)
+            self.b.wait("it is right again", lambda s=selector: not self.b.all(f"{s}-problem"))
+
+    def test_every_control_is_in_the_address(self):
+        self.open()
+        self.pick("input[name=direction][value=in]", "in", "true")
+        heads = [self.b.text_of(e).strip() for e in self.b.all(".talkers th")]
+        self.assertEqual(["Bytes in", "Share %", "Packets in"], heads[-3:])
+        for selector, name, value in (("input[name=sort][value=packets]", "sort_by", "packets"),
+                                      ("input[name=live]", "live", "false"), ("input[name=ascending]", "sort_ascending", "true"),
+                                      ("input[name=preset][value='-6h']", "first", "-6h")):
+            self.pick(selector, name, value)
+        self.b.js("document.querySelector('input[name=column][value=time]').click()")
+        self.b.wait("Run stands out", lambda: self.b.all("button.changed"))
+        self.b.click(self.b.one("button.changed"))
+        self.b.wait_for_param("query", "time,sip,dip,dport,proto")
+        asked = self.b.params()
+        self.b.driver.refresh()
+        self.b.wait_for("done")
+        self.assertEqual(asked, self.b.params())
+        self.assertTrue(self.b.one("input[name=column][value=time] + span"))
+        self.assertTrue(self.b.js("return document.querySelector('input[name=column][value=time]').checked"))
+
+    def pick(self, selector, name, value):
+        self.b.js("document.querySelector(arguments[0]).click()", selector)
+        self.b.wait_for_param(name, value)
+
+    def test_recent_and_saved_queries(self):
+        self.open(condition="dport = 443")
+        self.b.click(self.b.one("#condition"))
+        self.b.write("#condition", "dport = 53").send_keys(Keys.ESCAPE, Keys.ENTER)
+        self.b.wait_for_param("condition", "dport = 53")
+        self.b.click(self.b.labelled("nav button", "Queries"))
+        self.b.write("#save-name", "name service").send_keys(Keys.ENTER)
+        self.b.labelled(".queries b", "name service")
+        self.b.open(self.url(condition="dport = 5201"))
+        self.b.wait_for("done")
+        self.b.click(self.b.labelled("nav button", "Queries"))
+        self.b.click(self.b.labelled(".queries b", "name service"))
+        self.b.wait_for_param("condition", "dport = 53")
+        self.assertEqual([], self.b.all("dialog[open]"))
+
+    def test_names_of_protocols_are_those_of_the_server(self):
+        self.open()
+        names = self.b.js("return fetch('/page/page.js').then(r => r.text()).then(t => [...t.matchAll(/\\d+:[`\"']([A-Z][A-Za-z0-9-]+)[`\"']/g)].map(m => m[1]))")
+        self.assertIn("IPv6-ICMP", names)
+        for name in ("TCP", "IPv6-ICMP", "OSPFIGP", "UDPLite"):
+            status, _, body = self.ask("/_query/validate", {"query": "sip", "ifaces": "any", "query_hosts": "any", "format": "json",
+                                                            "condition": f"proto = {name.lower()}"})
+            self.assertEqual(204, status, body)
+
+    # ---- streams, hosts, errors
+
+    def test_hosts_answer_one_by_one_and_the_rest_can_be_cancelled(self):
+        asked = len(self.silent.connections)
+        self.open(phase="running", query_hosts="alpha,silent")
+        self.b.wait("alpha's rows are there already", lambda: len(self.b.rows()) == 4)
+        self.assertEqual("1 of 2 hosts have answered", self.b.text(".progress span"))
+        self.assertEqual(["1 waiting", "1 ok"], [" ".join(self.b.text_of(e).split()[1:]) for e in self.b.all(".counts .badge")][::-1])
+        self.b.click(self.b.labelled("button.stop", " Cancel"))
+        self.b.wait_for("canceled")
+        self.assertEqual(4, len(self.b.rows()))
+        self.assertIn("this is what had arrived", self.b.text(".badge.canceled"))
+        wait_until("only the look for hosts still waits for the silent one", lambda: self.silent.waiting(asked) <= 1)
+
+    def test_a_host_that_cannot_be_reached_is_named(self):
+        self.open(query_hosts="alpha,deaf,unheard-of")
+        self.assertEqual(4, len(self.b.rows()))
+        self.b.click(self.b.labelled("button.link", "why 2 hosts"))
+        rows = {self.b.text_of(r.find_elements("css selector", "td")[0]): self.b.text_of(r) for r in self.b.all(".hosts tbody tr")}
+        self.assertEqual({"alpha", "deaf", "unheard-of"}, set(rows))
+        self.assertIn("nobody.sock", rows["deaf"])
+        self.assertIn("couldn't find endpoint configuration", rows["unheard-of"])
+        self.b.click(self.b.labelled(".hosts .cell", "alpha"))
+        self.b.wait_for_param("query_hosts", "alpha")
+
+    def test_no_host_at_all(self):
+        self.open(query_hosts="deaf")
+        self.assertEqual("No host answered", self.b.text(".empty h2"))
+
+    def test_nothing_found(self):
+        self.open(condition="dport = 9")
+        self.assertEqual("No flows like these", self.b.text(".empty h2"))
+        self.b.click(self.b.labelled(".empty button", "Without the condition"))
+        self.b.wait("there are rows", self.b.rows)
+
+    def test_a_query_that_cannot_be_run(self):
+        self.open(phase="failed", condition="sip = = 1")
+        self.assertEqual("The query cannot be run as it is", self.b.text(".failure h2"))
+        self.assertIn("^", self.b.text(".failure pre"))
+
+    def test_a_service_that_is_gone(self):
+        port = self.start_service("gone")
+        self.b.open(self.url(port))
+        self.b.wait_for("done")
+        self.daemon.stop()
+        self.b.click(self.b.one("form .main"))
+        self.b.wait_for("failed")
+        self.assertEqual("The service does not answer", self.b.text(".failure h2"))
+        self.b.labelled(".failure button", "Try again")
+
+    # ---- doors
+
+    def test_a_token_is_asked_for_and_kept_in_the_tab(self):
+        tokens = os.path.join(self.lab.dir, "tokens")
+        made, _ = self.run_tool(GLOBAL_QUERY, "token", "new", "page", "--file", tokens)
+        token = next(word for word in made.split() if word.startswith("gp_"))
+        port = self.start_service("guarded", "--server.tokens", tokens)
+        self.b.open(self.url(port))
+        self.b.write("#token", "wrong" + Keys.ENTER)
+        self.b.wait("it is refused", lambda: any("did not accept" in self.b.text_of(e) for e in self.b.all("dialog p")))
+        self.b.write("#token", token + Keys.ENTER)
+        self.b.wait("there are rows", lambda: len(self.b.rows()) == 4)
+        self.b.driver.refresh()
+        self.b.wait("it is remembered", lambda: len(self.b.rows()) == 4)
+        self.assertNotIn(token, self.b.driver.current_url)
+        self.assertEqual(-1, self.b.js("return JSON.stringify(localStorage).indexOf(arguments[0])", token))
+        self.assertEqual(-1, self.b.js("return document.cookie.indexOf(arguments[0])", token))
+
+    def test_a_sensor_serves_the_page_for_its_own_host(self):
+        door = Door(self.sensors["alpha"].socket)
+        self.addCleanup(door.close)
+        self.b.open(self.url(door.port))
+        self.b.wait("all rows are there", lambda: len(self.b.rows()) == 4)
+        self.assertEqual([], self.b.all("#hosts"))
+        self.assertEqual(["Talkers", "Conversations"], [self.b.text_of(e) for e in self.b.all("[role=tab]")])
+        self.b.wait("it says whose it is", lambda: self.b.text(".service") == "alpha")
+        self.b.one(".legend li")
+        self.assertEqual([], self.b.problems())
+
+    def test_it_can_be_switched_off(self):
+        port = self.start_service("plain", "--server.page=false")
+        for path in ("/", "/page/page.js"):
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}")
+            self.assertEqual(404, refused.exception.code)
+            refused.exception.close()
+        self.assertEqual(200, self.ask("/_query", {"query": "sip", "ifaces": "any", "query_hosts": "alpha"}, port)[0])
+        sensor = self.sensors["beta"]
+        sensor.write_config(api={"addr": sensor.addr, "page": False})
+        sensor.stop()
+        sensor.start()
+        self.assertEqual(404, http_request(sensor.socket, "GET", "/")[0])
+
+    def ask(self, path, body, port=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.headers, refused.read().decode()
+
+    # ---- downloads
+
+    def test_csv_is_that_of_goquery(self):
+        self.open(query_hosts="gamma", condition="proto = udp", num_results="50", **GENERATED)
+        self.b.wait("rows are there", self.b.rows)
+        csv = self.b.downloaded(".csv", self.b.labelled(".tools button", "CSV"))
+        printed, _ = self.run_tool(GOQUERY, "--query.server.addr", f"127.0.0.1:{self.port}", "-q", "gamma", "-i", "eth0", "-f",
+                                   GENERATED["first"], "-l", GENERATED["last"], "-c", "proto = udp", "-n", "50", "-e", "csv",
+                                   "sip,dip,dport,proto")
+        self.assertEqual(51, len(csv.splitlines()))
+        self.assertEqual(self.without_label(printed.splitlines()[:51]), csv.splitlines())
+
+    @staticmethod
+    def without_label(lines):
+        """goquery names the interface or host in front; the page where there are several."""
+        skip = lines[0].split(",").index("sip")
+        return [",".join(line.split(",")[skip:]) for line in lines]
+
+    def test_json_is_the_answer(self):
+        self.open()
+        result = json.loads(self.b.downloaded(".json", self.b.labelled(".tools button", "JSON")))
+        self.assertEqual(4, len(result["rows"]))
+        self.assertEqual({"alpha": {"code": "ok"}}, result["hosts_statuses"])
+
+    # ---- for everybody
+
+    def test_the_keyboard_is_enough(self):
+        self.open(condition="")
+        self.b.wait("rows are there", lambda: len(self.b.rows()) >= 4)
+        self.b.type("/")
+        self.assertEqual("condition", self.b.js("return document.activeElement.id"))
+        self.b.js("document.querySelector('.talkers .cell').focus()")
+        self.b.type(Keys.ARROW_DOWN, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+        wanted = self.b.rows()[1]["Port"]
+        self.b.wait("the focus has moved", lambda: self.b.js("return document.activeElement.title.split(' ')[0]") == wanted)
+        self.b.type(Keys.ENTER)
+        self.b.wait_for_param("condition", f"dport = {wanted}")
+        for key, view in (("2", "graph"), ("3", "hosts"), ("1", None)):
+            self.b.js("document.activeElement.blur()")
+            self.b.type(key)
+            self.b.wait(f"key {key} shows {view}", lambda v=view: self.b.params().get("view") == v)
+        self.b.type("?")
+        self.b.one("dialog .keys")
+        self.b.type(Keys.ESCAPE)
+        self.b.wait("help is closed", lambda: not self.b.all("dialog[open]"))
+
+    def test_everything_has_a_name(self):
+        for params in ({}, {"view": "graph"}, {"view": "hosts"}):
+            self.open(**params)
+            nameless = self.b.js("""
+                return [...document.querySelectorAll('button, input, select, [role=button], [role=img], [role=region]')].filter(e =>
+                    !(e.getAttribute('aria-label') || e.textContent.trim() || [...(e.labels ?? [])].some(l => l.textContent.trim())))
+                    .map(e => e.outerHTML.slice(0, 120));""")
+            self.assertEqual([], nameless)
+            self.assertEqual("en", self.b.js("return document.documentElement.lang"))
+
+    def test_text_stands_out_in_both_themes(self):
+        pairs = [("--text", "--bg"), ("--text", "--surface"), ("--muted", "--surface"), ("--muted", "--bg"), ("--muted", "--sunken"),
+                 ("--accent", "--surface"), ("--accent", "--accent-soft"), ("--on-accent", "--accent"), ("--bad", "--bad-soft"),
+                 ("--good", "--good-soft"), ("--warn", "--warn-soft"), ("--text", "--hover")]
+        for scheme in ("light", "dark"):
+            self.b.prefer(scheme)
+            self.open()
+            self.assertEqual(scheme, self.b.js("return document.documentElement.dataset.theme"))
+            for text, ground in pairs:
+                self.assertGreaterEqual(self.contrast(text, ground), 4.5, f"{text} on {ground}, {scheme}")
+        self.b.click(self.b.one("nav button[aria-label^=Theme]"))
+        self.b.wait("light was chosen", lambda: self.b.js("return document.documentElement.dataset.theme") == "light")
+        self.b.driver.refresh()
+        self.b.wait("and is remembered", lambda: self.b.js("return document.documentElement.dataset.theme") == "light")
+
+    def contrast(self, *names):
+        """WCAG 2.2, contrast ratio."""
+        def luminance(colour):
+            if len(colour) == 4:
+                colour = "#" + "".join(2 * c for c in colour[1:])
+            parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+            parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+        values = [self.b.js("return getComputedStyle(document.documentElement).getPropertyValue(arguments[0]).trim()", n) for n in names]
+        low, high = sorted(luminance(v) for v in values)
+        return (high + 0.05) / (low + 0.05)
+
+    def test_it_fits_a_phone(self):
+        self.b.resize(*PHONE)
+        for params in ({}, {"view": "graph"}, {"view": "hosts"}, {"query_hosts": "deaf"}, {"query_hosts": "gamma", "condition": "", **GENERATED}):
+            self.open(**params)
+            self.b.one(".status")
+            wide = self.b.js("return document.documentElement.scrollWidth")
+            self.assertLessEqual(wide, PHONE[0], f"{params}")
+        self.assertFalse(self.b.all("#hosts")[0].is_displayed())
+        self.b.click(self.b.one("button.unfold"))
+        self.b.wait("all controls show", lambda: self.b.all("#hosts")[0].is_displayed())
+
+    def test_ten_thousand_rows_scroll_smoothly(self):
+        self.open(query_hosts="gamma", condition="", query="time,sip,dip,dport,proto", num_results="10000", **GENERATED)
+        self.b.wait("all rows are known", lambda: self.b.one(".talkers").get_attribute("aria-rowcount") == "10001")
+        self.b.js("document.querySelector('.scroll').scrollIntoView({block: 'center'})")
+        self.assertLess(len(self.b.rows()), 120, "only those in sight are in the document")
+        frames = self.b.driver.execute_async_script("""
+            const done = arguments[0], box = document.querySelector('.scroll'), times = [];
+            let last = performance.now(), n = 0;
+            const step = now => {
+                times.push(now - last); last = now;
+                box.scrollTop += (box.scrollHeight - box.clientHeight) / 60;
+                ++n < 70 ? requestAnimationFrame(step) : done(times.slice(5).sort((a, b) => a - b));
+            };
+            requestAnimationFrame(step);""")
+        # Milliseconds; the machine may have other things to do, but not in each of sixty frames.
+        self.assertLess(frames[len(frames) // 10], 50, frames)
+        self.assertLess(frames[len(frames) // 2], 250, frames)
+        self.b.wait("the last row shows", lambda: self.b.all(".talkers tr[data-row='9999']"))
+        visible = self.b.js("""
+            const box = document.querySelector('.scroll').getBoundingClientRect();
+            const e = document.elementFromPoint(box.left + 60, box.bottom - 40);
+            return e?.closest('tr')?.dataset.row ?? null;""")
+        self.assertIsNotNone(visible, "no hole at the end")
+
+
+if __name__ == "__main__":
+    lab.main()
