@@ -8,6 +8,7 @@
 #include "proto/page/page.h"
 #include "proto/service/info_api.h"
 #include "proto/service/log_api.h"
+#include "proto/service/names_api.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct gp_gq_service {
     gp_runner runner;
     gp_query_runner query;
     gp_service_info info;
+    gp_names_service names;
     gp_openapi openapi;
     gp_log *log;
     gp_log *own_audit; /* NULL: audit lines go to the log */
@@ -131,6 +133,7 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         {"GET", "/-/ready", gp_info_api_ready, &s->info, GP_HTTP_OPEN},
         {"GET", "/-/logging", gp_log_api_get, log, GP_HTTP_QUERY},
         {"PUT", "/-/logging", gp_log_api_put, log, GP_HTTP_CONTROL},
+        {"GET", "/_names", gp_names_api_get, &s->names, GP_HTTP_QUERY},
         {"POST", "/_query", gp_query_api_run, &s->query, GP_HTTP_QUERY},
         {"POST", "/_query/sse", gp_query_api_sse, &s->query, GP_HTTP_QUERY},
         {"POST", "/_query/validate", gp_query_api_validate_body, &s->query, GP_HTTP_QUERY},

@@ -7,7 +7,7 @@
 #ifndef GP_CLIENT_REPORT_H
 #define GP_CLIENT_REPORT_H
 
-#include "client/report/dns.h"
+#include "proto/result/dns.h"
 #include "proto/result/result.h"
 
 typedef struct gp_report_options {

@@ -9,6 +9,7 @@
 #include "proto/page/page.h"
 #include "proto/service/info_api.h"
 #include "proto/service/log_api.h"
+#include "proto/service/names_api.h"
 #include "proto/service/openapi.h"
 #include "proto/service/query_api.h"
 #include "proto/service/ratelimit.h"
@@ -25,6 +26,7 @@ struct gp_sensor_api {
     gp_responder *responder;  /* NULL: none */
     gp_query_runner runner;
     gp_service_info info;
+    gp_names_service names;
     gp_openapi openapi;
     char caller[64]; /* "goProbe/<version>", for queries that name no caller */
 };

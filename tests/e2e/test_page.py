@@ -174,6 +174,26 @@ class Page(TestCase):
         self.assertAlmostEqual(100, sum(shares), delta=0.05)
         self.assertEqual(sorted(shares, reverse=True), shares)
 
+    def test_names_of_addresses(self):
+        """The hosts of the namespaces have no names, but this host knows its own."""
+        status, _, body = self.fetch("/_names?addresses=127.0.0.1," + self.lab.alpha.ip4)
+        self.assertEqual((200, {"127.0.0.1": "localhost"}), (status, json.loads(body)["names"]))
+        for wrong in ("", "localhost", "10.0.0.1,,", ",".join(["::1"] * 257)):
+            status, _, body = self.fetch(f"/_names?addresses={wrong}")
+            self.assertEqual(422, status, wrong)
+            self.assertEqual("query.addresses", json.loads(body)["errors"][0]["location"])
+        self.open()
+        self.b.js("""
+            const real = window.fetch;
+            window.fetch = async (url, how) => String(url).startsWith('/_names') ? (window.asked = String(url),
+                new Response(JSON.stringify({names: {[arguments[0]]: 'beta.example'}}), {headers: {'Content-Type': 'application/json'}}))
+                : real(url, how);""".replace("arguments[0]", json.dumps(self.lab.beta.ip4)))
+        self.b.js("document.querySelector('input[name=names]').click()")
+        self.b.wait("the name is there", lambda: self.b.text_of(self.b.cell(0, "dip")) == "beta.example")
+        self.assertIn(self.lab.alpha.ip4, self.b.js("return decodeURIComponent(window.asked)"))
+        self.b.click(self.b.cell(0, "dip"))
+        self.b.wait_for_param("condition", f"{lab.UNICAST} & dip = {self.lab.beta.ip4}")
+
     def test_nothing_from_elsewhere_and_no_error_on_the_console(self):
         self.open(query_hosts="alpha,beta", view="graph")
         self.b.one(".graph svg")
@@ -340,6 +360,7 @@ class Page(TestCase):
         self.b.wait("alpha's rows are there already", lambda: len(self.b.rows()) == 4)
         self.assertEqual("1 of 2 hosts have answered", self.b.text(".progress span"))
         self.assertEqual(["1 waiting", "1 ok"], [" ".join(self.b.text_of(e).split()[1:]) for e in self.b.all(".counts .badge")][::-1])
+        self.b.wait("traffic over time shows, of those that have answered", lambda: self.b.all(".legend li"))
         self.b.click(self.b.labelled("button.stop", " Cancel"))
         self.b.wait_for("canceled")
         self.assertEqual(4, len(self.b.rows()))
@@ -426,8 +447,10 @@ class Page(TestCase):
         self.assertEqual(404, http_request(sensor.socket, "GET", "/")[0])
 
     def ask(self, path, body, port=None):
-        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
+        return self.fetch(path, port, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+    def fetch(self, path, port=None, body=None, headers=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", body, headers or {})
         try:
             with urllib.request.urlopen(request) as answer:
                 return answer.status, answer.headers, answer.read().decode()

@@ -171,7 +171,7 @@ static void test_compressed_and_small(void **state)
 static void test_revalidation(void **state)
 {
     char etag[2][96];
-    char header[128];
+    char header[256];
     static const char *const accept[] = {NULL, "Accept-Encoding: gzip"};
     for (size_t i = 0; i < 2; i++) {
         answer first = ask(*state, "/page/page.js", false, accept[i], NULL);

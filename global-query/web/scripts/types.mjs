@@ -6,7 +6,7 @@ import openapiTS, { astToString } from "openapi-typescript";
 import { readFile, writeFile } from "node:fs/promises";
 import { parse } from "yaml";
 
-const ROOTS = ["Args", "Result", "ErrorModel", "GetInfoOutputBody"];
+const ROOTS = ["Args", "Result", "ErrorModel", "GetInfoOutputBody", "Names"];
 const source = new URL("../../../spec/openapi/global-query.yaml", import.meta.url);
 const target = new URL("../src/schema.ts", import.meta.url);
 

@@ -1,5 +1,5 @@
 // Talking to the service that served this page. Errors are problem documents (RFC 9457).
-import type { Args, Info, Problem, Result } from "./types";
+import type { Args, Info, Names, Problem, Result } from "./types";
 
 export class ApiError extends Error {
   constructor(
@@ -50,6 +50,8 @@ async function send(path: string, body: unknown, signal?: AbortSignal): Promise<
 
 export const info = async (): Promise<Info> => (await (await send("/-/info", undefined)).json()) as Info;
 
+export const query = async (args: Args, signal: AbortSignal): Promise<Result> => (await (await send("/_query", args, signal)).json()) as Result;
+
 /** Null where the query can be run. Live flows are left out: the check takes the end of the range for a given one. */
 export async function validate(args: Args, signal?: AbortSignal): Promise<Problem | null> {
   try {
@@ -63,7 +65,7 @@ export async function validate(args: Args, signal?: AbortSignal): Promise<Proble
 
 /** Names of addresses by reverse DNS, as the host of the service knows them. */
 export async function names(addresses: string[], signal?: AbortSignal): Promise<Record<string, string>> {
-  const answer = (await (await send("/_names", { addresses }, signal)).json()) as { names: Record<string, string> };
+  const answer = (await (await send(`/_names?addresses=${encodeURIComponent(addresses.join(","))}`, undefined, signal)).json()) as Names;
   return answer.names;
 }
 

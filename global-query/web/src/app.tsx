@@ -1,6 +1,6 @@
 // The page: what is asked, and the pictures of the answer.
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import { ApiError, stream, token } from "./api";
+import { ApiError, query, stream, token } from "./api";
 import { drill, describe, fromParams, toArgs, toParams, type Ask, type Stack, type View } from "./ask";
 import { cellText, shownColumns, type Column } from "./columns";
 import type { Known } from "./condition";
@@ -21,7 +21,7 @@ import { remember, theme, type Theme } from "./store";
 import { askTimeline, stackName, timelineOf, type TimelineAnswer } from "./timeline";
 import { parseTime } from "./times";
 import type { Result } from "./types";
-import { useAnswer, useShortcuts } from "./use";
+import { useAnswer, useShortcuts, type Answer } from "./use";
 
 const fromAddress = (): Ask => fromParams(new URLSearchParams(location.search));
 const none: never[] = [];
@@ -78,6 +78,41 @@ function knownValues(result: Result | null): Known {
 
 const expectedHosts = (ask: Ask, hosts: string[]): string[] =>
   ask.hosts.trim().toLowerCase() === "any" ? hosts : ask.hosts.split(",").map((h) => h.trim()).filter(Boolean);
+
+interface TableAnswer {
+  result: Result;
+  ask: Ask;
+  question: string;
+}
+
+const LATE_MS = 1500;
+
+/** The hosts of an answer that have something to say: all that were asked, if none of them failed. */
+function answering({ ask, result }: TableAnswer, final: boolean): string {
+  const hosts = Object.entries(result.hosts_statuses);
+  const fit = hosts.filter(([, s]) => s.code !== "error" && s.code !== "too many requests").map(([host]) => host);
+  return final && fit.length === hosts.length ? ask.hosts : fit.join(",");
+}
+
+/**
+ * Whom to ask for pictures: nobody waits twice for a host that is late or down. Where some are late, the pictures begin
+ * with the others. Null: nobody yet.
+ */
+function useAnswered(table: Answer<TableAnswer>, question: string): string | null {
+  const [known, setKnown] = useState({ question: "", hosts: "" });
+  const { value, phase } = table;
+  useEffect(() => {
+    if (value?.question !== question) return;
+    const hosts = answering(value, phase === "done");
+    if (phase === "done") {
+      setKnown({ question, hosts });
+      return;
+    }
+    const timer = setTimeout(() => hosts && setKnown({ question, hosts }), LATE_MS);
+    return () => clearTimeout(timer);
+  }, [value, phase, question]);
+  return known.question === question && known.hosts ? known.hosts : null;
+}
 
 function useTheme(): { chosen: Theme; dark: boolean; next: () => void } {
   const [chosen, setChosen] = useState<Theme>(theme.get);
@@ -222,13 +257,16 @@ export function App() {
   const { chosen, dark, next: nextTheme } = useTheme();
 
   const question = `${run.n} ${admitted} ${JSON.stringify(toArgs(run.ask))}`;
-  const table = useAnswer<{ result: Result; ask: Ask }>(question, async (say, signal) => {
-    const asked = run.ask;
-    return { result: await stream(toArgs(asked), (r) => say({ result: r, ask: asked }), signal), ask: asked };
+  const table = useAnswer<TableAnswer>(question, async (say, signal) => {
+    const ask = run.ask;
+    const tell = (result: Result): TableAnswer => ({ result, ask, question });
+    return tell(await stream(toArgs(ask), (r) => say(tell(r)), signal));
   });
-  const time = useAnswer<TimelineAnswer>(`${question} ${run.ask.stack}`, (say, signal) => askTimeline(run.ask, say, signal));
-  const graph = useAnswer<Result>(run.ask.view === "graph" ? question : null, (say, signal) =>
-    stream(toArgs(run.ask, { query: "sip,dip,dport,proto", num_results: GRAPH_ROWS, sort_by: "bytes", sort_ascending: false }), say, signal),
+  const answered = useAnswered(table, question);
+  const pictured = { ...run.ask, hosts: answered ?? "" };
+  const time = useAnswer<TimelineAnswer>(answered && `${question} ${answered} ${run.ask.stack}`, (_, signal) => askTimeline(pictured, signal));
+  const graph = useAnswer<Result>(run.ask.view === "graph" ? answered && `${question} ${answered}` : null, (_, signal) =>
+    query(toArgs(pictured, { query: "sip,dip,dport,proto", num_results: GRAPH_ROWS, sort_by: "bytes", sort_ascending: false }), signal),
   );
 
   const running = table.phase === "running" || time.phase === "running" || graph.phase === "running";
@@ -242,8 +280,8 @@ export function App() {
   const columns = useMemo(() => shownColumns(shownAsk.columns, result?.rows ?? none), [result, shownAsk]);
   const known = useMemo(() => knownValues(result), [result]);
   const hosts = useMemo(
-    () => hostStatuses(result && (table.phase !== "running" || table.value?.ask === run.ask) ? result.hosts_statuses : {}, table.phase === "running" ? expectedHosts(run.ask, around.hosts) : none),
-    [result, table.phase, run, around.hosts],
+    () => hostStatuses(result && (table.phase !== "running" || table.value?.question === question) ? result.hosts_statuses : {}, table.phase === "running" ? expectedHosts(run.ask, around.hosts) : none),
+    [result, table.phase, question, around.hosts],
   );
   const params = toParams(draft).toString();
 
@@ -354,7 +392,7 @@ export function App() {
           </div>
           {table.phase === "failed" && <Failure error={table.error} onRetry={() => ask(draft)} onToken={() => setOpen("token")} />}
           {result && !nothing && <Figures result={result} ask={shownAsk} />}
-          {timeline && timeline.ends.length > 0 && timeline.series.length > 0 && table.phase !== "failed" && (
+          {timeline && timeline.ends.length > 0 && timeline.series.length > 0 && table.phase !== "failed" && !nothing && (
             <section class="card" aria-label="Traffic over time">
               <div class="card-head">
                 <h2>{unit === "bytes" ? "Traffic" : "Packets"} over time</h2>
@@ -389,7 +427,7 @@ export function App() {
                 unit={unit}
                 names={names}
                 dark={dark}
-                stale={time.partial && time.phase === "running"}
+                stale={time.stale}
                 onRange={setRange}
                 onPick={(key) => time.value?.by && drillInto([[time.value.by, key]])}
               />
@@ -428,10 +466,10 @@ export function App() {
               </div>
               <div id="view" role="tabpanel" aria-labelledby={`tab-${run.ask.view}`}>
                 {run.ask.view === "table" && !nothing && (
-                  <Talkers result={result} columns={columns} direction={shownAsk.direction} names={names} stale={table.partial} onDrill={drillCell} />
+                  <Talkers result={result} columns={columns} direction={shownAsk.direction} names={names} stale={table.stale} onDrill={drillCell} />
                 )}
                 {run.ask.view === "graph" && graph.value && (graph.value.rows ?? []).length > 0 && (
-                  <Conversations result={graph.value} names={names} stale={graph.partial} onDrill={drillInto} />
+                  <Conversations result={graph.value} names={names} stale={graph.stale} onDrill={drillInto} />
                 )}
                 {run.ask.view === "graph" && graph.phase === "failed" && <Failure error={graph.error} onRetry={() => ask(run.ask)} onToken={() => setOpen("token")} />}
                 {run.ask.view === "hosts" && <HostList hosts={hosts} onPick={(h) => ask({ ...run.ask, hosts: h, view: "table" })} />}

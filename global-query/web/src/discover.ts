@@ -17,7 +17,7 @@ const merged = (had: string[], more: string[]): string[] => {
 };
 
 const MOST_ROWS = 10_000;
-const PATIENCE_MS = 20_000; // with hosts that do not answer
+const PATIENCE_MS = 5_000; // with hosts that do not answer: a browser has few connections to a service
 
 /** All hosts, and where they saw traffic: told as they answer. */
 async function explore(fleet: boolean, learn: (soFar: Result) => void, signal: AbortSignal): Promise<void> {

@@ -242,6 +242,14 @@ export interface components {
             /** @example 123456 */
             host_id?: string;
         };
+        Names: {
+            /** Format: uri */
+            readonly $schema?: string;
+            /** @description Address to name */
+            names: {
+                [key: string]: string;
+            };
+        };
         /** @description The query that was run */
         Query: {
             /**

@@ -2,7 +2,7 @@
 import type { Ask, Stack } from "./ask";
 import { addTerm, toArgs } from "./ask";
 import { cellText, comparison, type Column } from "./columns";
-import { stream } from "./api";
+import { query } from "./api";
 import { binWidth, parseTime, widthText } from "./times";
 import type { Args, Result, Row } from "./types";
 
@@ -112,7 +112,7 @@ export function largest(rows: Row[], by: Column, unit: Unit): string[] {
   return [...sums].sort((a, b) => b[1] - a[1]).slice(0, MOST_SERIES).map(([text]) => text);
 }
 
-function timeArgs(ask: Ask, by: Column | null, width: number | null, more: Partial<Args> = {}): Args {
+function timeArgs(ask: Ask, by: Column | null, width: number | null, more: { condition?: string } = {}): Args {
   return toArgs(ask, {
     query: by ? `time,${by}` : "time",
     time_resolution: width ? widthText(width) : "auto",
@@ -123,28 +123,27 @@ function timeArgs(ask: Ask, by: Column | null, width: number | null, more: Parti
 }
 
 /** There are too many addresses and ports to ask for all of them over time: the largest ones are asked for first. */
-async function askForLargest(ask: Ask, by: Column, width: number | null, show: (a: TimelineAnswer) => void, signal: AbortSignal): Promise<TimelineAnswer> {
-  const none = (): void => undefined;
-  const whole = await stream(timeArgs(ask, null, width), (r) => show({ by: null, rows: rowsOf(r), all: null, width, result: r, cut: false }), signal);
-  const top = await stream(toArgs(ask, { query: by, num_results: MOST_CANDIDATES, sort_ascending: false }), none, signal);
+async function askForLargest(ask: Ask, by: Column, width: number | null, signal: AbortSignal): Promise<TimelineAnswer> {
+  const whole = await query(timeArgs(ask, null, width), signal);
+  const top = await query(toArgs(ask, { query: by, num_results: MOST_CANDIDATES, sort_ascending: false }), signal);
   const terms = largest(rowsOf(top), by, ask.sort).map((text) => comparison(by, text)!);
   const all = rowsOf(whole);
   if (!terms.length) return { by: null, rows: all, all: null, width, result: whole, cut: false };
   const condition = addTerm(ask.condition, `(${terms.join(" | ")})`);
-  const parts = await stream(timeArgs(ask, by, width, { condition }), none, signal);
+  const parts = await query(timeArgs(ask, by, width, { condition }), signal);
   return { by, rows: rowsOf(parts), all, width, result: whole, cut: false };
 }
 
-export async function askTimeline(ask: Ask, show: (a: TimelineAnswer) => void, signal: AbortSignal): Promise<TimelineAnswer> {
+export async function askTimeline(ask: Ask, signal: AbortSignal): Promise<TimelineAnswer> {
   const now = Date.now() / 1000;
   const [from, to] = [parseTime(ask.first, now), parseTime(ask.last, now)];
   const width = from !== null && to !== null && to > from ? binWidth(to - from) : null;
   const by: Column | null = ask.stack === "none" ? null : ask.stack;
-  if (by === "sip" || by === "dip" || by === "dport") return askForLargest(ask, by, width, show, signal);
+  if (by === "sip" || by === "dip" || by === "dport") return askForLargest(ask, by, width, signal);
   const answer = (r: Result, cut = false): TimelineAnswer => ({ by: cut ? null : by, rows: rowsOf(r), all: null, width, result: r, cut });
-  const result = await stream(timeArgs(ask, by, width), (r) => show(answer(r)), signal);
+  const result = await query(timeArgs(ask, by, width), signal);
   if (!by || result.summary.hits.total <= result.summary.hits.displayed) return answer(result);
-  return answer(await stream(timeArgs(ask, null, width), () => undefined, signal), true);
+  return answer(await query(timeArgs(ask, null, width), signal), true);
 }
 
 export const stackName: Record<Stack, string> = {

@@ -7,4 +7,5 @@ export type Row = components["schemas"]["Row"];
 export type Counters = components["schemas"]["Counters"];
 export type Status = components["schemas"]["Status"];
 export type Problem = components["schemas"]["ErrorModel"];
+export type Names = components["schemas"]["Names"];
 export type Info = components["schemas"]["GetInfoOutputBody"];

@@ -7,19 +7,22 @@ export interface Answer<T> {
   phase: Phase;
   value: T | null; // of this question; while it runs, what there is so far
   error: unknown;
-  partial: boolean; // value is not the last word
+  stale: boolean; // value is of an older question
 }
 
-const IDLE = { phase: "idle", value: null, error: null, partial: false } as const;
+const IDLE = { phase: "idle", value: null, error: null, stale: false } as const;
 
-/** Asks anew whenever the key changes (null: not at all); what an older question still says is not heard. */
+/**
+ * Asks anew whenever the key changes (null: not now); what an older question still says is not heard. What it has said
+ * stays until there is something to replace it with.
+ */
 export function useAnswer<T>(key: string | null, ask: (show: (soFar: T) => void, signal: AbortSignal) => Promise<T>): Answer<T> & { cancel: () => void } {
   const [answer, setAnswer] = useState<Answer<T>>(IDLE);
   const control = useRef<AbortController | null>(null);
 
   useEffect(() => {
     if (key === null) {
-      setAnswer(IDLE);
+      setAnswer((had) => ({ ...had, phase: "idle", stale: true }));
       return;
     }
     const own = new AbortController();
@@ -27,11 +30,13 @@ export function useAnswer<T>(key: string | null, ask: (show: (soFar: T) => void,
     const say = (next: Partial<Answer<T>>): void => {
       if (control.current === own) setAnswer((had) => ({ ...had, ...next }));
     };
-    // The picture of the question before stays until there is something to replace it with.
-    say({ phase: "running", error: null, partial: true });
-    ask((soFar) => say({ value: soFar }), own.signal).then(
-      (value) => say({ phase: "done", value, partial: false }),
-      (error: unknown) => (own.signal.aborted ? say({ phase: "canceled" }) : say({ phase: "failed", error, value: null })),
+    const setCanceled = (): void => {
+      if (control.current === own) setAnswer((had) => ({ ...had, phase: "canceled", value: had.stale ? null : had.value }));
+    };
+    say({ phase: "running", error: null, stale: true });
+    ask((soFar) => say({ value: soFar, stale: false }), own.signal).then(
+      (value) => say({ phase: "done", value, stale: false }),
+      (error: unknown) => (own.signal.aborted ? setCanceled() : say({ phase: "failed", error, value: null })),
     );
     return () => {
       if (control.current === own) control.current = null;

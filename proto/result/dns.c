@@ -1,4 +1,4 @@
-#include "client/report/dns.h"
+#include "proto/result/dns.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,16 +90,11 @@ static int by_addr(const void *a, const void *b)
     return gp_addr_cmp(&((const entry *)a)->addr, &((const entry *)b)->addr);
 }
 
-/* Distinct addresses of the first rows, sorted. */
-static size_t collect(const gp_result *r, size_t rows, entry *out)
+/* Distinct addresses, sorted. */
+static size_t collect(const gp_addr *addrs, size_t n, entry *out)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < rows; i++) {
-        if (r->rows[i].sip.len)
-            out[n++].addr = r->rows[i].sip;
-        if (r->rows[i].dip.len)
-            out[n++].addr = r->rows[i].dip;
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i].addr = addrs[i];
     if (n)
         qsort(out, n, sizeof *out, by_addr);
     size_t kept = 0;
@@ -138,10 +133,10 @@ static void wait_until(lookup *l, int64_t timeout_ns)
         rc = pthread_cond_timedwait(&l->progress, &l->lock, &end);
 }
 
-static lookup *new_lookup(const gp_result *r, size_t rows)
+static lookup *new_lookup(const gp_addr *addrs, size_t n)
 {
     lookup *l = calloc(1, sizeof *l);
-    entry *entries = calloc(2 * rows + 1, sizeof *entries);
+    entry *entries = calloc(n + 1, sizeof *entries);
     if (!l || !entries) {
         free(l);
         free(entries);
@@ -150,19 +145,16 @@ static lookup *new_lookup(const gp_result *r, size_t rows)
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->progress, NULL);
     l->entries = entries;
-    l->n = collect(r, rows, entries);
+    l->n = collect(addrs, n, entries);
     l->refs = 1;
     return l;
 }
 
-gp_code gp_dns_lookup(const gp_result *r, int64_t max_rows, int64_t timeout_ns, gp_dns_names **out,
-                      gp_error *err)
+gp_code gp_dns_lookup_addrs(const gp_addr *addrs, size_t n, int64_t timeout_ns, gp_dns_names **out,
+                            gp_error *err)
 {
-    size_t rows = max_rows > 0 && (uint64_t)max_rows < r->n_rows ? (size_t)max_rows : r->n_rows;
-    if (rows > MAX_ADDRESSES)
-        rows = MAX_ADDRESSES;
     gp_dns_names *names = calloc(1, sizeof *names);
-    lookup *l = new_lookup(r, rows);
+    lookup *l = new_lookup(addrs, n);
     if (names && l)
         names->entries = calloc(l->n + 1, sizeof *names->entries);
     if (!names || !l || !names->entries) {
@@ -184,6 +176,27 @@ gp_code gp_dns_lookup(const gp_result *r, int64_t max_rows, int64_t timeout_ns, 
     release(l);
     *out = names;
     return GP_OK;
+}
+
+gp_code gp_dns_lookup(const gp_result *r, int64_t max_rows, int64_t timeout_ns, gp_dns_names **out,
+                      gp_error *err)
+{
+    size_t rows = max_rows > 0 && (uint64_t)max_rows < r->n_rows ? (size_t)max_rows : r->n_rows;
+    if (rows > MAX_ADDRESSES)
+        rows = MAX_ADDRESSES;
+    gp_addr *addrs = calloc(2 * rows + 1, sizeof *addrs);
+    if (!addrs)
+        return gp_fail(err, GP_ENOMEM, "out of memory for reverse DNS lookups");
+    size_t n = 0;
+    for (size_t i = 0; i < rows; i++) {
+        if (r->rows[i].sip.len)
+            addrs[n++] = r->rows[i].sip;
+        if (r->rows[i].dip.len)
+            addrs[n++] = r->rows[i].dip;
+    }
+    gp_code rc = gp_dns_lookup_addrs(addrs, n, timeout_ns, out, err);
+    free(addrs);
+    return rc;
 }
 
 const char *gp_dns_name(const gp_dns_names *n, const gp_addr *a)
