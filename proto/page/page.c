@@ -11,7 +11,7 @@ enum { N_FILES = sizeof page_files / sizeof page_files[0], ETAG_DIGITS = 32, MAX
 
 static const char security_policy[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /* One form of a file, as it is sent. */
 typedef struct variant {

@@ -113,10 +113,9 @@ static void start_workers(lookup *l)
     for (size_t i = 0; i < want; i++) {
         pthread_t t;
         pthread_mutex_lock(&l->lock);
-        l->refs++;
+        if (pthread_create(&t, &attr, worker, l) == 0) /* it waits for the lock */
+            l->refs++;
         pthread_mutex_unlock(&l->lock);
-        if (pthread_create(&t, &attr, worker, l) != 0)
-            release(l);
     }
     pthread_attr_destroy(&attr);
 }

@@ -55,6 +55,7 @@ static void full_example(void **state)
     assert_true(gp_capconfig_map_get(&cfg.ifaces, "tun0")->disable);
     assert_non_null(gp_capconfig_map_get(&cfg.ifaces, "enX0"));
     assert_string_equal(cfg.api.addr, "unix:/var/run/goprobe");
+    assert_true(cfg.api.page);
     assert_true(cfg.api.metrics && cfg.api.disable_iface_metrics && cfg.api.profiling);
     assert_int_equal(cfg.api.request_timeout, 30);
     assert_int_equal(cfg.api.keys.n, 1);

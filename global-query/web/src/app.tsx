@@ -32,7 +32,7 @@ interface Run {
 }
 
 /** The question in the address bar, the form and the one that runs. */
-function useAsk(): { draft: Ask; setDraft: (a: Ask) => void; run: Run; ask: (a: Ask) => void; show: (part: Partial<Ask>) => void } {
+function useAsk(): { draft: Ask; setDraft: (a: Ask) => void; run: Run; ask: (a: Ask) => void; again: () => void; show: (part: Partial<Ask>) => void } {
   const [draft, setDraft] = useState(fromAddress);
   const [run, setRun] = useState<Run>(() => ({ ask: fromAddress(), n: 0 }));
   const start = (ask: Ask): void => {
@@ -40,10 +40,12 @@ function useAsk(): { draft: Ask; setDraft: (a: Ask) => void; run: Run; ask: (a: 
     setRun((was) => ({ ask, n: was.n + 1 }));
   };
   useEffect(() => {
+    if (location.search) remember(toParams(fromAddress()).toString());
     const listen = (): void => start(fromAddress());
     addEventListener("popstate", listen);
     return () => removeEventListener("popstate", listen);
   }, []);
+  const again = (): void => setRun((was) => ({ ...was, n: was.n + 1 }));
   const ask = (next: Ask): void => {
     const params = toParams(next).toString();
     if (`?${params}` !== location.search) history.pushState(null, "", `?${params}`);
@@ -58,7 +60,7 @@ function useAsk(): { draft: Ask; setDraft: (a: Ask) => void; run: Run; ask: (a: 
       return { ...was, ask: next };
     });
   };
-  return { draft, setDraft, run, ask, show };
+  return { draft, setDraft, run, ask, again, show };
 }
 
 /** Values of the answer, for completing conditions: the largest first. */
@@ -86,6 +88,7 @@ interface TableAnswer {
 }
 
 const LATE_MS = 1500;
+const REFRESH_MS = 30_000;
 
 /** The hosts of an answer that have something to say: all that were asked, if none of them failed. */
 function answering({ ask, result }: TableAnswer, final: boolean): string {
@@ -168,7 +171,7 @@ function Progress({ hosts, phase }: { hosts: HostStatus[]; phase: string }) {
   return (
     <div class="progress">
       <progress max={of || 1} value={of > 1 ? answered : undefined} aria-label="Hosts that have answered" />
-      <span>{of > 1 ? `${answered} of ${plural(of, "host")} have answered` : phase}</span>
+      <span>{of > 1 ? (answered < of ? `${answered} of ${plural(of, "host")} have answered` : `${plural(of, "host")} have answered, others not yet`) : phase}</span>
     </div>
   );
 }
@@ -249,7 +252,8 @@ type Open = "token" | "queries" | "help" | null;
 const refusedWith = (error: unknown, status: number): boolean => error instanceof ApiError && error.status === status;
 
 export function App() {
-  const { draft, setDraft, run, ask, show } = useAsk();
+  const { draft, setDraft, run, ask, again, show } = useAsk();
+  const [watching, setWatching] = useState(false);
   const [open, setOpen] = useState<Open>(null);
   const [admitted, setAdmitted] = useState(0); // counts tokens
   const [namesWanted, setNamesWanted] = useState(false);
@@ -330,6 +334,13 @@ export function App() {
     else download(name, "application/json", JSON.stringify(result, null, 2) + "\n");
   };
 
+  const ended = run.ask.last === "" && !running;
+  useEffect(() => {
+    if (!watching || !ended) return;
+    const timer = setTimeout(() => document.hidden || again(), REFRESH_MS);
+    return () => clearTimeout(timer);
+  }, [watching, ended, run.n]);
+
   useShortcuts({
     "/": (e) => {
       e.preventDefault();
@@ -343,6 +354,7 @@ export function App() {
     "2": () => show({ view: "graph" }),
     "3": () => show({ view: "hosts" }),
     n: () => setNamesWanted((was) => !was),
+    r: again,
     q: () => setOpen("queries"),
     t: nextTheme,
     "?": () => setOpen("help"),
@@ -376,8 +388,10 @@ export function App() {
           ifaces={around.ifaces}
           known={known}
           onDraft={setDraft}
+          watching={watching}
           onRun={ask}
           onCancel={cancel}
+          onWatch={setWatching}
         />
         <div id="results" tabIndex={-1}>
           <div class="status" role="status" aria-live="polite" data-phase={table.phase}>
@@ -423,6 +437,7 @@ export function App() {
               </div>
               <Plot
                 timeline={timeline}
+                by={time.value?.by ?? null}
                 direction={run.ask.direction}
                 unit={unit}
                 names={names}

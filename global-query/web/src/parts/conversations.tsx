@@ -51,7 +51,7 @@ export function Conversations({ result, names, stale, onDrill }: Props) {
 
   const of = (n: LaidNode): Set<number> => new Set([...(n.sourceLinks ?? []), ...(n.targetLinks ?? [])].map((l) => l.conversation));
   return (
-    <div class={stale ? "graph stale" : "graph"}>
+    <div class={stale ? "graph stale" : "graph"} tabIndex={-1}>
       <div class="graph-heads" ref={attach} aria-hidden="true">
         <span>Source</span>
         <span>Service</span>

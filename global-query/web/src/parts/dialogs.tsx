@@ -109,6 +109,7 @@ export function QueriesDialog({ current, onClose, onPick }: { current: string; o
         ))}
       </ul>
       <h3>Recent</h3>
+      {recent().length === 0 && <p class="muted">None yet.</p>}
       <ul class="queries">
         {recent().map((p) => (
           <li key={p}>
@@ -142,6 +143,7 @@ const KEYS: [string, string][] = [
   ["1, 2, 3", "table, conversations, hosts"],
   ["arrows", "in the table: from cell to cell; Enter: only this, Shift+Enter: all but this"],
   ["n", "names of addresses"],
+  ["r", "ask again"],
   ["q", "saved and recent queries"],
   ["t", "light, dark, automatic"],
   ["?", "this help"],

@@ -2,12 +2,15 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import type { Direction } from "../ask";
+import type { Column } from "../columns";
 import { dateTime, short } from "../format";
+import { serviceName } from "../protocols";
 import { OTHER, type Series, type Timeline, type Unit } from "../timeline";
 import { useWidth } from "../use";
 
 interface Props {
   timeline: Timeline;
+  by: Column | null; // what the series are values of
   direction: Direction;
   unit: Unit;
   names: Record<string, string>;
@@ -132,7 +135,7 @@ function options(t: Timeline, stack: Layer[], unit: Unit, width: number, hover: 
   };
 }
 
-function Tip({ timeline: t, bin, direction, unit, names }: { timeline: Timeline; bin: number; direction: Direction; unit: Unit; names: Record<string, string> }) {
+function Tip({ timeline: t, by, bin, direction, unit, names }: Pick<Props, "timeline" | "by" | "direction" | "unit" | "names"> & { bin: number }) {
   const rate = rateOf(t, unit);
   const at = (list: number[] | null): string => (list ? short(rate(list[bin]!, bin), rateUnit(unit)) : "");
   const total = (side: "up" | "down"): number => t.series.reduce((n, s) => n + (halves(s, direction)[side]?.[bin] ?? 0), 0);
@@ -157,7 +160,7 @@ function Tip({ timeline: t, bin, direction, unit, names }: { timeline: Timeline;
             return (
               <tr key={s.key}>
                 <td>
-                  <i style={{ background: colourOf(s, i) }} /> {seriesName(s, names)}
+                  <i style={{ background: colourOf(s, i) }} /> {seriesName(s, names, by)}
                 </td>
                 {up && <td>{at(up)}</td>}
                 {down && <td>{at(down)}</td>}
@@ -177,7 +180,11 @@ function Tip({ timeline: t, bin, direction, unit, names }: { timeline: Timeline;
   );
 }
 
-const seriesName = (s: Series, names: Record<string, string>): string => (s.key === "" ? "all traffic" : (names[s.key] ?? s.key));
+function seriesName(s: Series, names: Record<string, string>, by: Column | null): string {
+  if (s.key === "") return "all traffic";
+  const service = by === "dport" ? serviceName(Number(s.key)) : undefined;
+  return service ? `${s.key} ${service}` : (names[s.key] ?? s.key);
+}
 
 /** For those who do not see the picture. */
 function inWords(t: Timeline, direction: Direction, unit: Unit): string {
@@ -192,7 +199,7 @@ function inWords(t: Timeline, direction: Direction, unit: Unit): string {
   return range + peak("up", direction === "sum" ? "in sum" : "received") + peak("down", "sent");
 }
 
-export function Plot({ timeline, direction, unit, names, dark, stale, onRange, onPick }: Props) {
+export function Plot({ timeline, by, direction, unit, names, dark, stale, onRange, onPick }: Props) {
   const [attach, width] = useWidth<HTMLDivElement>();
   const holder = useRef<HTMLDivElement>(null);
   const latest = useRef(onRange);
@@ -220,7 +227,7 @@ export function Plot({ timeline, direction, unit, names, dark, stale, onRange, o
             <span>out ↓</span>
           </div>
         )}
-        {bin !== null && timeline.ends[bin] !== undefined && <Tip timeline={timeline} bin={bin} direction={direction} unit={unit} names={names} />}
+        {bin !== null && timeline.ends[bin] !== undefined && <Tip timeline={timeline} by={by} bin={bin} direction={direction} unit={unit} names={names} />}
       </div>
       <figcaption>
         <ul class="legend">
@@ -228,7 +235,7 @@ export function Plot({ timeline, direction, unit, names, dark, stale, onRange, o
             <li key={s.key}>
               <button type="button" class="plain" disabled={s.key === "" || s.key === OTHER} title={s.key === OTHER ? "everything else" : "show only this"} onClick={() => onPick(s.key)}>
                 <i style={{ background: colourOf(s, i) }} />
-                {seriesName(s, names)} <span class="amount">{short(s.total, unit === "bytes" ? "B" : "")}</span>
+                {seriesName(s, names, by)} <span class="amount">{short(s.total, unit === "bytes" ? "B" : "")}</span>
               </button>
             </li>
           ))}

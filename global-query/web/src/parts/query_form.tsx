@@ -14,6 +14,7 @@ interface Props {
   draft: Ask;
   changed: boolean; // since it was last run
   running: boolean;
+  watching: boolean; // it is asked again and again
   fleet: boolean; // there are hosts to choose from
   hosts: string[];
   ifaces: string[];
@@ -21,6 +22,7 @@ interface Props {
   onDraft: (ask: Ask) => void;
   onRun: (ask: Ask) => void;
   onCancel: () => void;
+  onWatch: (on: boolean) => void;
 }
 
 const FIELDS: Record<string, keyof Ask> = {
@@ -162,7 +164,7 @@ const DIRECTIONS: readonly (readonly [Direction, string, string])[] = [
   ["sum", "Sum", "received and sent, added up"],
 ];
 
-export function QueryForm({ draft, changed, running, fleet, hosts, ifaces, known, onDraft, onRun, onCancel }: Props) {
+export function QueryForm({ draft, changed, running, fleet, hosts, ifaces, known, watching, onDraft, onRun, onCancel, onWatch }: Props) {
   const problems = useProblems(draft);
   const set = (part: Partial<Ask>): void => onDraft({ ...draft, ...part });
   const now = (part: Partial<Ask>): void => onRun({ ...draft, ...part });
@@ -238,11 +240,15 @@ export function QueryForm({ draft, changed, running, fleet, hosts, ifaces, known
           <div class="chips">
             <label class="chip" title={draft.last ? "only where the time ends now" : "include flows that are still in memory, not in the database yet"}>
               <input type="checkbox" name="live" disabled={draft.last !== ""} checked={draft.live && draft.last === ""} onChange={() => now({ live: !draft.live })} />
-              <span>Live flows</span>
+              <span>Live</span>
+            </label>
+            <label class="chip" title={draft.last ? "only where the time ends now" : "ask again every 30 seconds"}>
+              <input type="checkbox" name="watch" disabled={draft.last !== ""} checked={watching && draft.last === ""} onChange={() => onWatch(!watching)} />
+              <span>Refresh</span>
             </label>
             <label class="chip" title="smallest first">
               <input type="checkbox" name="ascending" checked={draft.ascending} onChange={() => now({ ascending: !draft.ascending })} />
-              <span>Smallest first</span>
+              <span>Ascending</span>
             </label>
           </div>
         </fieldset>
