@@ -440,11 +440,29 @@ class Page(TestCase):
             self.assertEqual(404, refused.exception.code)
             refused.exception.close()
         self.assertEqual(200, self.ask("/_query", {"query": "sip", "ifaces": "any", "query_hosts": "alpha"}, port)[0])
-        sensor = self.sensors["beta"]
-        sensor.write_config(api={"addr": sensor.addr, "page": False})
-        sensor.stop()
-        sensor.start()
+        sensor = self.restart_beta(page=False)
         self.assertEqual(404, http_request(sensor.socket, "GET", "/")[0])
+
+    def test_a_sensor_that_limits_queries_is_asked_patiently(self):
+        sensor = self.restart_beta(query_rate_limit={"max_req_per_sec": 1, "max_burst": 1})
+        door = Door(sensor.socket)
+        self.addCleanup(door.close)
+        exchange_udp(self.lab.gamma, self.lab.beta, 7777, 3, 3, 100)
+        self.b.open(self.url(door.port, condition="dport = 7777"))
+        self.b.wait("the row is there", lambda: len(self.b.rows()) == 1)
+        self.b.one(".legend li")
+        self.assertEqual([], self.b.all(".failure"))
+
+    def restart_beta(self, **api):
+        """With these settings, until the test is over."""
+        def restart(**more):
+            sensor.write_config(api={"addr": sensor.addr, **more})
+            sensor.stop()
+            sensor.start()
+        sensor = self.sensors["beta"]
+        restart(**api)
+        self.addCleanup(restart)
+        return sensor
 
     def ask(self, path, body, port=None):
         return self.fetch(path, port, json.dumps(body).encode(), {"Content-Type": "application/json"})
@@ -553,10 +571,20 @@ class Page(TestCase):
         self.b.wait("all controls show", lambda: self.b.all("#hosts")[0].is_displayed())
 
     def test_ten_thousand_rows_scroll_smoothly(self):
-        self.open(query_hosts="gamma", condition="", query="time,sip,dip,dport,proto", num_results="10000", **GENERATED)
-        self.b.wait("all rows are known", lambda: self.b.one(".talkers").get_attribute("aria-rowcount") == "10001")
-        self.b.js("document.querySelector('.scroll').scrollIntoView({block: 'center'})")
+        few, many = (self.middle_frame(rows) for rows in (200, 10000))
+        self.assertLess(many, 3 * few + 50, f"milliseconds a frame; with 200 rows {few}")
         self.assertLess(len(self.b.rows()), 120, "only those in sight are in the document")
+        self.b.wait("the last row shows", lambda: self.b.all(".talkers tr[data-row='9999']"))
+        self.b.wait("and where it is to be", lambda: self.b.js("""
+            const inner = document.querySelector(".talkers tr[data-row='9999']").getBoundingClientRect();
+            const outer = document.querySelector('.scroll').getBoundingClientRect();
+            return inner.top >= outer.top && inner.bottom <= outer.bottom + 2;"""))
+
+    def middle_frame(self, rows):
+        """Of a scroll from the first to the last row."""
+        self.open(query_hosts="gamma", condition="", query="time,sip,dip,dport,proto", num_results=str(rows), **GENERATED)
+        self.b.wait("all rows are known", lambda: self.b.one(".talkers").get_attribute("aria-rowcount") == str(rows + 1))
+        self.b.js("document.querySelector('.scroll').scrollIntoView({block: 'center'})")
         frames = self.b.driver.execute_async_script("""
             const done = arguments[0], box = document.querySelector('.scroll'), times = [];
             let last = performance.now(), n = 0;
@@ -566,14 +594,7 @@ class Page(TestCase):
                 ++n < 70 ? requestAnimationFrame(step) : done(times.slice(5).sort((a, b) => a - b));
             };
             requestAnimationFrame(step);""")
-        # Milliseconds; the machine may have other things to do, but not in each of sixty frames.
-        self.assertLess(frames[len(frames) // 10], 50, frames)
-        self.assertLess(frames[len(frames) // 2], 250, frames)
-        self.b.wait("the last row shows", lambda: self.b.all(".talkers tr[data-row='9999']"))
-        self.b.wait("and where it is to be", lambda: self.b.js("""
-            const inner = document.querySelector(".talkers tr[data-row='9999']").getBoundingClientRect();
-            const outer = document.querySelector('.scroll').getBoundingClientRect();
-            return inner.top >= outer.top && inner.bottom <= outer.bottom + 2;"""))
+        return frames[len(frames) // 2]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,23 @@ async function problemOf(answer: Response): Promise<Problem> {
   }
 }
 
+const PATIENCE_MS = [500, 1500, 3000];
+
+/** A service that limits queries takes the next one in a moment. */
 async function send(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  for (const wait of PATIENCE_MS) {
+    try {
+      return await sendOnce(path, body, signal);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 429) throw error;
+    }
+    await new Promise((done) => setTimeout(done, wait));
+    signal?.throwIfAborted();
+  }
+  return sendOnce(path, body, signal);
+}
+
+async function sendOnce(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json, text/event-stream" };
   if (token.get()) headers.Authorization = `Bearer ${token.get()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";

@@ -1,6 +1,7 @@
 // What is asked: the state of the form, as a URL and as a query for the API. The parameters of the URL have the
 // names that GET /_query/validate gives them; stack and view are the page's own.
 import { comparison, parseColumns, type Column } from "./columns";
+import { rangeWidth, widthText } from "./times";
 import type { Args } from "./types";
 
 export type Direction = "both" | "in" | "out" | "sum";
@@ -99,6 +100,8 @@ export function toArgs(ask: Ask, more: Partial<Args> = {}): Args {
   if (ask.last) args.last = ask.last;
   if (ask.condition.trim()) args.condition = ask.condition;
   if (ask.ascending) args.sort_ascending = true;
+  // The rows of a table over time are the bins of the plot above it.
+  if (ask.columns.includes("time")) args.time_resolution = widthText(rangeWidth(ask.first, ask.last, Date.now() / 1000));
   if (ask.direction !== "both") args[ask.direction] = true;
   return { ...args, ...more };
 }

@@ -3,7 +3,7 @@ import type { Ask, Stack } from "./ask";
 import { addTerm, toArgs } from "./ask";
 import { cellText, comparison, type Column } from "./columns";
 import { query } from "./api";
-import { binWidth, parseTime, widthText } from "./times";
+import { rangeWidth, widthText } from "./times";
 import type { Args, Result, Row } from "./types";
 
 export const MOST_SERIES = 8;
@@ -115,7 +115,7 @@ export function largest(rows: Row[], by: Column, unit: Unit): string[] {
 function timeArgs(ask: Ask, by: Column | null, width: number | null, more: { condition?: string } = {}): Args {
   return toArgs(ask, {
     query: by ? `time,${by}` : "time",
-    time_resolution: width ? widthText(width) : "auto",
+    time_resolution: widthText(width),
     num_results: MOST_ROWS,
     sort_ascending: false,
     ...more,
@@ -135,9 +135,7 @@ async function askForLargest(ask: Ask, by: Column, width: number | null, signal:
 }
 
 export async function askTimeline(ask: Ask, signal: AbortSignal): Promise<TimelineAnswer> {
-  const now = Date.now() / 1000;
-  const [from, to] = [parseTime(ask.first, now), parseTime(ask.last, now)];
-  const width = from !== null && to !== null && to > from ? binWidth(to - from) : null;
+  const width = rangeWidth(ask.first, ask.last, Date.now() / 1000);
   const by: Column | null = ask.stack === "none" ? null : ask.stack;
   if (by === "sip" || by === "dip" || by === "dport") return askForLargest(ask, by, width, signal);
   const answer = (r: Result, cut = false): TimelineAnswer => ({ by: cut ? null : by, rows: rowsOf(r), all: null, width, result: r, cut });

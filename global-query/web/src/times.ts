@@ -37,5 +37,11 @@ export function binWidth(seconds: number): number {
   return WIDTHS.find((w) => seconds / w <= MOST_BINS) ?? WIDTHS[WIDTHS.length - 1]!;
 }
 
+/** The width for a range as the user wrote it; null where only the server understands it. */
+export function rangeWidth(first: string, last: string, now: number): number | null {
+  const [from, to] = [parseTime(first, now), parseTime(last, now)];
+  return from !== null && to !== null && to > from ? binWidth(to - from) : null;
+}
+
 /** For time_resolution. */
-export const widthText = (seconds: number): string => `${seconds / 60}m`;
+export const widthText = (seconds: number | null): string => (seconds === null ? "auto" : `${seconds / 60}m`);

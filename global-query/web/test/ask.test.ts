@@ -30,7 +30,8 @@ test("an address that somebody wrote by hand", () => {
 
 test("a query says only what is set", () => {
   expect(toArgs(DEFAULTS)).toEqual({ query: "sip,dip,dport,proto", ifaces: "any", query_hosts: "any", first: "-1h", sort_by: "bytes", num_results: 1000, live: true, caller: "page" });
-  expect(toArgs(all)).toMatchObject({ sum: true, sort_ascending: true, last: all.last, live: false });
+  expect(toArgs(all)).toMatchObject({ sum: true, sort_ascending: true, last: all.last, live: false, time_resolution: "5m" });
+  expect(toArgs({ ...all, first: "24.11.2026" }).time_resolution).toBe("auto");
 });
 
 test("live flows only where the range ends now", () => {
