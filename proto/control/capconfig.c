@@ -18,7 +18,10 @@ bool gp_capconfig_equal(const gp_capconfig *a, const gp_capconfig *b)
     if (a->ignore_vlans != b->ignore_vlans || a->promisc != b->promisc || a->disable != b->disable ||
         a->has_ring != b->has_ring || a->n_extra_bpf != b->n_extra_bpf)
         return false;
-    if (a->has_ring && (a->block_size != b->block_size || a->num_blocks != b->num_blocks))
+    if (a->max_flows != b->max_flows)
+        return false;
+    if (a->has_ring &&
+        (a->block_size != b->block_size || a->num_blocks != b->num_blocks || a->num_rings != b->num_rings))
         return false;
     for (size_t i = 0; i < a->n_extra_bpf; i++)
         if (!insn_equal(&a->extra_bpf[i], &b->extra_bpf[i]))
@@ -50,7 +53,7 @@ void gp_capconfig_free(gp_capconfig *c)
 static const char *complaint(const gp_capconfig *c)
 {
     if (c->disable) {
-        bool other = c->has_ring || c->n_extra_bpf > 0 || c->promisc || c->ignore_vlans;
+        bool other = c->has_ring || c->n_extra_bpf > 0 || c->promisc || c->ignore_vlans || c->max_flows;
         return other ? "capture settings specified, but capture is disabled" : NULL;
     }
     if (!c->has_ring)
@@ -59,6 +62,10 @@ static const char *complaint(const gp_capconfig *c)
         return "ring buffer block size must be a postive number";
     if (c->num_blocks <= 0)
         return "ring buffer num blocks must be a postive number";
+    if (c->num_rings < 0 || c->num_rings > GP_RING_MAX_RINGS)
+        return "ring buffer num rings must be between 1 and 64";
+    if (c->max_flows < 0 || c->max_flows > GP_MAX_FLOWS)
+        return "max flows must be between 1 and 1073741824";
     return NULL;
 }
 

@@ -4,6 +4,8 @@
  * {"eth0": {"ignore_vlans": false, "promisc": false, "ring_buffer": {"block_size": 1048576,
  *           "num_blocks": 4}, "extra_bpf_filters": null, "disable": false}, ...}
  *
+ * Beyond v4, and only written where given: "num_rings" in "ring_buffer", and "max_flows".
+ *
  * Ownership: gp_capconfig_map owns its entries; freed by gp_capconfig_map_free.
  */
 #ifndef GP_CONTROL_CAPCONFIG_H
@@ -32,11 +34,14 @@ typedef struct gp_capconfig {
     bool has_ring;          /* ring_buffer given */
     int64_t block_size;     /* default 1 MiB */
     int64_t num_blocks;     /* default 4 */
+    int64_t num_rings;      /* that share the packets; 0: not given, one */
+    int64_t max_flows;      /* in an interval; 0: not given, in proportion to memory */
     gp_bpf_insn *extra_bpf; /* malloc'ed, NULL for none */
     size_t n_extra_bpf;
 } gp_capconfig;
 
-enum { GP_RING_BLOCK_SIZE = 1 << 20, GP_RING_NUM_BLOCKS = 4 };
+enum { GP_RING_BLOCK_SIZE = 1 << 20, GP_RING_NUM_BLOCKS = 4, GP_RING_MAX_RINGS = 64 };
+#define GP_MAX_FLOWS (INT64_C(1) << 30)
 
 typedef struct gp_capconfig_entry {
     char *name; /* an interface, or "/regex/" */

@@ -26,18 +26,30 @@ static void bpf_to_json(const gp_capconfig *c, gp_buf *out)
     gp_buf_putc(out, ']');
 }
 
+static void ring_to_json(const gp_capconfig *c, gp_buf *out)
+{
+    if (!c->has_ring) {
+        gp_buf_puts(out, "null");
+        return;
+    }
+    gp_buf_printf(out, "{\"block_size\":%lld,\"num_blocks\":%lld", (long long)c->block_size,
+                  (long long)c->num_blocks);
+    if (c->num_rings)
+        gp_buf_printf(out, ",\"num_rings\":%lld", (long long)c->num_rings);
+    gp_buf_putc(out, '}');
+}
+
 static void capconfig_to_json(const gp_capconfig *c, gp_buf *out)
 {
     gp_buf_printf(out, "{\"ignore_vlans\":%s,\"promisc\":%s,\"ring_buffer\":", json_bool(c->ignore_vlans),
                   json_bool(c->promisc));
-    if (c->has_ring)
-        gp_buf_printf(out, "{\"block_size\":%lld,\"num_blocks\":%lld}", (long long)c->block_size,
-                      (long long)c->num_blocks);
-    else
-        gp_buf_puts(out, "null");
+    ring_to_json(c, out);
     gp_buf_puts(out, ",\"extra_bpf_filters\":");
     bpf_to_json(c, out);
-    gp_buf_printf(out, ",\"disable\":%s}", json_bool(c->disable));
+    gp_buf_printf(out, ",\"disable\":%s", json_bool(c->disable));
+    if (c->max_flows)
+        gp_buf_printf(out, ",\"max_flows\":%lld", (long long)c->max_flows);
+    gp_buf_putc(out, '}');
 }
 
 void gp_capconfig_map_to_json(const gp_capconfig_map *m, gp_buf *out)
@@ -115,7 +127,9 @@ static gp_code ring_from_json(const cJSON *ring, const char *what, gp_capconfig 
         return gp_fail(err, GP_ECORRUPT, "%s: \"ring_buffer\" must be an object", what);
     out->has_ring = true;
     gp_code rc = gp_member_i64(ring, what, "block_size", &out->block_size, err);
-    return rc == GP_OK ? gp_member_i64(ring, what, "num_blocks", &out->num_blocks, err) : rc;
+    if (rc == GP_OK)
+        rc = gp_member_i64(ring, what, "num_blocks", &out->num_blocks, err);
+    return rc == GP_OK ? gp_member_i64(ring, what, "num_rings", &out->num_rings, err) : rc;
 }
 
 static gp_code capconfig_from_json(const cJSON *o, const char *name, gp_capconfig *out, gp_error *err)
@@ -129,6 +143,8 @@ static gp_code capconfig_from_json(const cJSON *o, const char *name, gp_capconfi
         rc = gp_member_bool(o, name, "disable", &out->disable, err);
     if (rc == GP_OK)
         rc = ring_from_json(cJSON_GetObjectItemCaseSensitive(o, "ring_buffer"), name, out, err);
+    if (rc == GP_OK)
+        rc = gp_member_i64(o, name, "max_flows", &out->max_flows, err);
     if (rc == GP_OK)
         rc = bpf_from_json(cJSON_GetObjectItemCaseSensitive(o, "extra_bpf_filters"), name, out, err);
     return rc;
@@ -209,7 +225,7 @@ gp_code gp_config_response_from_json(const char *text, size_t len, gp_capconfig_
 
 /*
  * Strict checking. v4 validates a body against the schema of its structs; the tables below are that
- * schema, members in the order in which it reports them.
+ * schema, members in the order in which it reports them. What v4 does not have may be left out.
  */
 typedef enum kind { KIND_BOOL, KIND_INT, KIND_BPF, KIND_RING } kind;
 
@@ -217,19 +233,20 @@ typedef struct rule {
     const char *name;
     kind kind;
     int64_t min, max; /* of KIND_INT */
+    bool optional;
 } rule;
 
-static const rule capture_rules[] = {{"disable", KIND_BOOL, 0, 0},
-                                     {"extra_bpf_filters", KIND_BPF, 0, 0},
-                                     {"ignore_vlans", KIND_BOOL, 0, 0},
-                                     {"promisc", KIND_BOOL, 0, 0},
-                                     {"ring_buffer", KIND_RING, 0, 0}};
-static const rule ring_rules[] = {{"block_size", KIND_INT, 1, INT64_MAX},
-                                  {"num_blocks", KIND_INT, 1, INT64_MAX}};
-static const rule bpf_rules[] = {{"Jf", KIND_INT, 0, UINT8_MAX},
-                                 {"Jt", KIND_INT, 0, UINT8_MAX},
-                                 {"K", KIND_INT, 0, UINT32_MAX},
-                                 {"Op", KIND_INT, 0, UINT16_MAX}};
+static const rule capture_rules[] = {
+    {"disable", KIND_BOOL, 0, 0, false},      {"extra_bpf_filters", KIND_BPF, 0, 0, false},
+    {"ignore_vlans", KIND_BOOL, 0, 0, false}, {"max_flows", KIND_INT, 1, GP_MAX_FLOWS, true},
+    {"promisc", KIND_BOOL, 0, 0, false},      {"ring_buffer", KIND_RING, 0, 0, false}};
+static const rule ring_rules[] = {{"block_size", KIND_INT, 1, INT64_MAX, false},
+                                  {"num_blocks", KIND_INT, 1, INT64_MAX, false},
+                                  {"num_rings", KIND_INT, 1, GP_RING_MAX_RINGS, true}};
+static const rule bpf_rules[] = {{"Jf", KIND_INT, 0, UINT8_MAX, false},
+                                 {"Jt", KIND_INT, 0, UINT8_MAX, false},
+                                 {"K", KIND_INT, 0, UINT32_MAX, false},
+                                 {"Op", KIND_INT, 0, UINT16_MAX, false}};
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -332,6 +349,8 @@ static void check_object(const cJSON *o, const rule *rules, size_t n, const char
             check_member(v, &rules[i], sub, p);
             continue;
         }
+        if (rules[i].optional)
+            continue;
         char message[96];
         snprintf(message, sizeof message, "expected required property %s to be present", rules[i].name);
         complain(p, path, o, message);

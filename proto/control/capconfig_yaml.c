@@ -50,6 +50,8 @@ static gp_code ring_from_yaml(const gp_yaml_node *ring, gp_capconfig *out, gp_er
     rc = gp_yaml_int(gp_yaml_get(ring, "block_size"), INT64_MIN, INT64_MAX, &out->block_size, err);
     if (rc == GP_OK)
         rc = gp_yaml_int(gp_yaml_get(ring, "num_blocks"), INT64_MIN, INT64_MAX, &out->num_blocks, err);
+    if (rc == GP_OK)
+        rc = gp_yaml_int(gp_yaml_get(ring, "num_rings"), 1, GP_RING_MAX_RINGS, &out->num_rings, err);
     return rc;
 }
 
@@ -66,6 +68,8 @@ static gp_code capconfig_from_yaml(const gp_yaml_node *n, gp_capconfig *out, gp_
         rc = ring_from_yaml(gp_yaml_get(n, "ring_buffer"), out, err);
     if (rc == GP_OK)
         rc = bpf_from_yaml(gp_yaml_get(n, "extra_bpf_filters"), out, err);
+    if (rc == GP_OK)
+        rc = gp_yaml_int(gp_yaml_get(n, "max_flows"), 1, GP_MAX_FLOWS, &out->max_flows, err);
     return rc;
 }
 

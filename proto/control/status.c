@@ -13,11 +13,13 @@ const char *gp_parse_errno_name(gp_parse_errno e)
     return (size_t)e < GP_PARSE_ERRORS ? names[e] : "unknown";
 }
 
-/* The counters of gp_capture_stats in the order of v4's JSON. */
-static const struct {
+typedef struct counter {
     const char *name;
     size_t offset;
-} counters[] = {
+} counter;
+
+/* The counters of gp_capture_stats in the order of v4's JSON. */
+static const counter counters[] = {
     {"received", offsetof(gp_capture_stats, received)},
     {"received_total", offsetof(gp_capture_stats, received_total)},
     {"processed", offsetof(gp_capture_stats, processed)},
@@ -26,6 +28,17 @@ static const struct {
     {"dropped_total", offsetof(gp_capture_stats, dropped_total)},
 };
 enum { N_COUNTERS = sizeof counters / sizeof counters[0] };
+
+/* What v4 does not have stands behind, unless it is 0. */
+static const counter more_counters[] = {
+    {"flows", offsetof(gp_capture_stats, flows)},
+    {"table_bytes", offsetof(gp_capture_stats, table_bytes)},
+    {"overflow_packets", offsetof(gp_capture_stats, overflow_packets)},
+    {"overflow_bytes", offsetof(gp_capture_stats, overflow_bytes)},
+    {"ring_fill_percent", offsetof(gp_capture_stats, ring_fill_percent)},
+    {"rotation_pause_ns", offsetof(gp_capture_stats, rotation_pause_ns)},
+};
+enum { N_MORE_COUNTERS = sizeof more_counters / sizeof more_counters[0] };
 
 /* More interfaces than that no host has; keeps the sorted insertion of a peer's list cheap. */
 enum { MAX_CHANGES = 16384 };
@@ -49,23 +62,33 @@ static void put_time(gp_buf *out, const char *name, int64_t sec, int32_t nsec)
     gp_buf_printf(out, "\"%s\":\"%s\"", name, text);
 }
 
+static void counters_to_json(const gp_capture_stats *st, const counter *list, size_t n, bool zeros,
+                             gp_buf *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v;
+        memcpy(&v, (const char *)st + list[i].offset, sizeof v);
+        if (v == 0 && !zeros)
+            continue;
+        gp_buf_printf(out, ",\"%s\":", list[i].name);
+        gp_buf_u64(out, v);
+    }
+}
+
 static void stats_to_json(const gp_capture_stats *st, gp_buf *out)
 {
     gp_buf_putc(out, '{');
     put_time(out, "started_at", st->started_sec, st->started_nsec);
-    for (size_t i = 0; i < N_COUNTERS; i++) {
-        uint64_t v;
-        memcpy(&v, (const char *)st + counters[i].offset, sizeof v);
-        gp_buf_printf(out, ",\"%s\":", counters[i].name);
-        gp_buf_u64(out, v);
-    }
+    counters_to_json(st, counters, N_COUNTERS, true, out);
     gp_buf_puts(out, ",\"parsing_errors\":[");
     for (size_t i = 0; i < GP_PARSE_ERRORS; i++) {
         if (i)
             gp_buf_putc(out, ',');
         gp_buf_u64(out, st->parse_errors[i]);
     }
-    gp_buf_puts(out, "]}");
+    gp_buf_putc(out, ']');
+    counters_to_json(st, more_counters, N_MORE_COUNTERS, false, out);
+    gp_buf_putc(out, '}');
 }
 
 /* The members that every response of v4's control API starts with. */
@@ -116,16 +139,27 @@ static gp_code parse_errors_from_json(const cJSON *list, const char *iface, gp_c
     return GP_OK;
 }
 
+static gp_code counters_from_json(const cJSON *o, const char *iface, const counter *list, size_t n,
+                                  gp_capture_stats *st, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    for (size_t i = 0; rc == GP_OK && i < n; i++) {
+        uint64_t v = 0;
+        rc = gp_member_u64(o, iface, list[i].name, &v, err);
+        memcpy((char *)st + list[i].offset, &v, sizeof v);
+    }
+    return rc;
+}
+
 static gp_code stats_from_json(const cJSON *o, const char *iface, gp_capture_stats *st, gp_error *err)
 {
     if (!cJSON_IsObject(o))
         return gp_fail(err, GP_ECORRUPT, "%s: expected an object with capture statistics", iface);
     gp_code rc = gp_member_time(o, iface, "started_at", &st->started_sec, &st->started_nsec, err);
-    for (size_t i = 0; rc == GP_OK && i < N_COUNTERS; i++) {
-        uint64_t v = 0;
-        rc = gp_member_u64(o, iface, counters[i].name, &v, err);
-        memcpy((char *)st + counters[i].offset, &v, sizeof v);
-    }
+    if (rc == GP_OK)
+        rc = counters_from_json(o, iface, counters, N_COUNTERS, st, err);
+    if (rc == GP_OK)
+        rc = counters_from_json(o, iface, more_counters, N_MORE_COUNTERS, st, err);
     if (rc == GP_OK)
         rc = parse_errors_from_json(cJSON_GetObjectItemCaseSensitive(o, "parsing_errors"), iface, st, err);
     return rc;

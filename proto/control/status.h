@@ -30,6 +30,11 @@ typedef struct gp_capture_stats {
     uint64_t dropped;
     uint64_t dropped_total;
     uint64_t parse_errors[GP_PARSE_ERRORS];
+    /* Beyond v4, of the running interval. */
+    uint64_t flows, table_bytes;               /* in the flow table */
+    uint64_t overflow_packets, overflow_bytes; /* of flows beyond the limit, counted as one */
+    uint64_t ring_fill_percent;                /* at its fullest */
+    uint64_t rotation_pause_ns;                /* of the packet path, at the last rotation */
 } gp_capture_stats;
 
 typedef struct gp_iface_status {

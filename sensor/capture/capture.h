@@ -1,11 +1,12 @@
 /*
- * capture.h - the capture of one interface: a thread that reads packets and counts flows.
+ * capture.h - the capture of one interface: a thread for each of its rings that reads packets and counts
+ * flows.
  *
- * The thread owns the source and the current flow table; nobody else touches either while it runs, so the
- * packet path takes no lock. Whoever wants something of it (rotation, statistics, a copy of the running
- * flows) leaves a request and wakes it; it answers between two batches of packets. Rotation is a swap of
- * pointers: the finished table becomes the previous one, which new flows ask for their direction, and
- * is at the same time read by the writeout. It is freed when both have let go of it.
+ * A thread owns its source and its lane of the current flow table; nobody else touches either while it runs,
+ * so the packet path takes no lock. Whoever wants something of it (rotation, statistics, a copy of the
+ * running flows) leaves a request and wakes it; it answers between two batches of packets. Rotation is a swap
+ * of pointers: the finished table becomes the previous one, which new flows ask for their direction, and is
+ * at the same time read by the writeout. It is freed when both have let go of it.
  *
  * Thread-safety: one caller at a time (the manager's lock).
  */
@@ -26,15 +27,16 @@ void gp_table_unref(gp_table_ref *r); /* NULL is allowed; any thread */
 
 typedef struct gp_capture gp_capture;
 
-/* Opens the ring (libpcap where the kernel has none) and starts the thread. The interval begins with the
+/* Opens the rings (libpcap where the kernel has none) and starts the threads. The interval begins with the
  * flows of `resumed` (taken over unless this fails; NULL: none). */
 gp_code gp_capture_start(gp_capture **out, const char *iface, const gp_capconfig *cfg, gp_flowtable *resumed,
                          gp_log *log, gp_error *err);
-/* Stops the thread. The flows of the running interval are still there for a last gp_capture_rotate. */
+/* Stops the threads. The flows of the running interval are still there for a last gp_capture_rotate. */
 void gp_capture_stop(gp_capture *c);
 void gp_capture_free(gp_capture *c); /* after gp_capture_stop */
 
-/* True once the thread ended by itself: its interface is gone. `why` may be NULL, otherwise holds the reason.
+/* True once a thread ended by itself, or the interface has another name: it is gone. `why` may be NULL,
+ * otherwise holds the reason.
  */
 bool gp_capture_failed(gp_capture *c, gp_error *why);
 

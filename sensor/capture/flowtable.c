@@ -198,7 +198,10 @@ static inline uint64_t hash_key(const uint64_t seed[2], const uint64_t *w, unsig
     uint64_t h = seed[0];
     for (unsigned i = 0; i + 1 < words; i++)
         h = fold(h ^ w[i], seed[1] ^ UINT64_C(0xa0761d6478bd642f));
-    return fold(h ^ (w[words - 1] & ~(uint64_t)FLAGS), seed[1] ^ UINT64_C(0xe7037ed1a0b428db));
+    h = fold(h ^ (w[words - 1] & ~(uint64_t)FLAGS), seed[1] ^ UINT64_C(0xe7037ed1a0b428db));
+    /* Once more: a single product leaves ports that count up at equal distances, which some seeds turn into
+     * heaps. */
+    return fold(h ^ seed[0], UINT64_C(0x8ebc6af09c88c6e3));
 }
 
 static inline bool key_equal(const uint64_t *flow, const uint64_t *w, unsigned words)
@@ -553,6 +556,29 @@ size_t gp_flowtable_bytes(const gp_flowtable *t)
     return sum;
 }
 
+static size_t half_probes(const lane *l, const half *h, unsigned words)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        const uint64_t *flow = flow_at(h, i, words);
+        const uint64_t hash = hash_key(l->seed, flow, words);
+        const uint32_t wanted = tag_of(&h->now, hash) | (uint32_t)(i + 1);
+        size_t at = (size_t)hash & h->now.mask;
+        for (sum++; h->now.slots[at] && h->now.slots[at] != wanted; at = (at + 1) & h->now.mask)
+            sum++;
+    }
+    return sum;
+}
+
+double gp_flowtable_probes(const gp_flowtable *t)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < t->n_lanes; i++)
+        sum += half_probes(&t->lanes[i], &t->lanes[i].v4, V4_WORDS) +
+               half_probes(&t->lanes[i], &t->lanes[i].v6, V6_WORDS);
+    return (double)sum / (double)(gp_flowtable_flows(t) ? gp_flowtable_flows(t) : 1);
+}
+
 static gp_counters counters_of(const uint64_t *flow, unsigned words)
 {
     const uint64_t *c = flow + words;
@@ -811,6 +837,8 @@ bool gp_flowtable_put_lane(gp_flowtable *t, unsigned at, const gp_session *s, bo
     uint64_t hash = hash_key(l->seed, k.w, words);
     uint64_t *flow = lookup(h, hash, k.w, words);
     if (!flow) {
+        size_t flows = l->v4.n + l->v6.n;
+        l->max_flows = l->max_flows > flows ? l->max_flows : flows + 1;
         flow = new_flow(l, NULL, h, &k, hash, &p, words);
         if (!flow)
             return false;

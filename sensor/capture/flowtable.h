@@ -61,6 +61,9 @@ size_t gp_flowtable_bytes(const gp_flowtable *t); /* memory in use */
 gp_counters gp_flowtable_totals(const gp_flowtable *t);
 size_t gp_flowtable_lane_flows(const gp_flowtable *t, unsigned lane);
 size_t gp_flowtable_lane_bytes(const gp_flowtable *t, unsigned lane);
+/* Slots of the index that a search looks at in the mean, of flows that are in the table: about 2 at most,
+ * unless the hash has failed. Walks over the whole table. */
+double gp_flowtable_probes(const gp_flowtable *t);
 gp_counters gp_flowtable_lane_overflow(const gp_flowtable *t,
                                        unsigned lane); /* what has no flow of its own */
 
@@ -97,8 +100,8 @@ typedef struct gp_session {
 size_t gp_flowtable_take(gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
 /* The same of a table that no longer changes: all sessions of the walk's lane, and nothing is marked. */
 size_t gp_flowtable_list(const gp_flowtable *t, gp_flowtable_walk *w, gp_session *out, size_t max);
-/* Sets the counters of a session, or adds to them. False: no memory, or beyond the limit. The session counts
- * as changed. */
+/* Sets the counters of a session, or adds to them, whatever the limit of the table. False: no memory. The
+ * session counts as changed. */
 bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up); /* into the first lane */
 bool gp_flowtable_put_lane(gp_flowtable *t, unsigned lane, const gp_session *s, bool add_up);
 

@@ -64,6 +64,11 @@ static int64_t end_of_interval(int64_t ts)
     return (ts / GP_DB_WRITE_INTERVAL + 1) * GP_DB_WRITE_INTERVAL;
 }
 
+static bool is_open(const importer *im, int64_t ts)
+{
+    return ts < im->block_end && ts >= im->block_end - GP_DB_WRITE_INTERVAL;
+}
+
 static void enter_interval(importer *im, int64_t ts)
 {
     /* What no clock can have shown counts where we are. */
@@ -99,33 +104,41 @@ static bool is_local(const importer *im, const gp_packet *p)
     return false;
 }
 
-static void count_packet(importer *im, const gp_frame *f)
+/* All of one interval. */
+static void count_batch(importer *im, const gp_frame *frames, size_t n)
 {
-    gp_counted c = {.len = f->len};
-    enter_interval(im, f->ts);
-    im->stats->packets++;
-    im->stats->bytes += f->len;
-    im->interval.received++;
-    if (!im->stats->first)
-        im->stats->first = f->ts;
-    im->stats->last = f->ts;
-    gp_parse_result rc = f->ip ? gp_packet_parse(f->ip, f->cap, &c.packet) : GP_PACKET_INVALID_IP;
-    if (rc != GP_PACKET_OK) {
-        im->interval.parse_errors[rc]++;
-        im->stats->parse_errors[rc]++;
-        im->interval.processed += rc != GP_PACKET_FRAGMENT;
-        return;
+    gp_counted counted[GP_FRAME_BATCH];
+    uint64_t errors[GP_PARSE_ERRORS] = {0};
+    size_t good = gp_packets_parse(frames, n, counted, errors);
+    for (size_t i = 0; i < good && im->opt->n_local; i++)
+        counted[i].outgoing = is_local(im, &counted[i].packet);
+    gp_flowtable_add(im->current, 0, im->previous, counted, good);
+    for (size_t i = 0; i < n; i++)
+        im->stats->bytes += frames[i].len;
+    for (size_t i = 0; i < GP_PARSE_ERRORS; i++) {
+        im->interval.parse_errors[i] += errors[i];
+        im->stats->parse_errors[i] += errors[i];
     }
-    im->interval.processed++;
-    c.outgoing = im->opt->n_local && is_local(im, &c.packet);
-    gp_flowtable_add(im->current, 0, im->previous, &c, 1);
+    im->stats->packets += n;
+    im->interval.received += n;
+    im->interval.processed += n - errors[GP_PARSE_FRAGMENT];
+    if (!im->stats->first)
+        im->stats->first = frames[0].ts;
+    im->stats->last = frames[n - 1].ts;
 }
 
+/* A batch may reach over the end of an interval. */
 static void count_frames(void *ctx, const gp_frame *frames, size_t n)
 {
     importer *im = ctx;
-    for (size_t i = 0; i < n && im->code == GP_OK; i++)
-        count_packet(im, &frames[i]);
+    for (size_t at = 0; at < n && im->code == GP_OK;) {
+        size_t same = 1;
+        enter_interval(im, frames[at].ts);
+        while (at + same < n && is_open(im, frames[at + same].ts))
+            same++;
+        count_batch(im, frames + at, same);
+        at += same;
+    }
 }
 
 static gp_code read_source(importer *im, gp_source *source, gp_error *err)

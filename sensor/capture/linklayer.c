@@ -116,6 +116,8 @@ int gp_link_dlt_of(int arphrd)
     case ARPHRD_LOOPBACK:
         return DLT_EN10MB;
     case ARPHRD_PPP:
+    case ARPHRD_SLIP:
+    case ARPHRD_CSLIP:
     case ARPHRD_TUNNEL:
     case ARPHRD_TUNNEL6:
     case ARPHRD_SIT:

@@ -143,6 +143,9 @@ static void add_stats(gp_iface_sample *to, const gp_capture_stats *interval)
 {
     to->processed += interval->processed;
     to->dropped += interval->dropped;
+    to->received += interval->received;
+    to->overflow_packets += interval->overflow_packets;
+    to->overflow_bytes += interval->overflow_bytes;
     for (unsigned i = 0; i < GP_PARSE_ERRORS; i++)
         to->issues[i] += interval->parse_errors[i];
 }
@@ -614,10 +617,12 @@ void gp_manager_close(gp_capture_manager *m)
     pthread_mutex_unlock(&m->lock);
     if (m->thread_started)
         pthread_join(m->thread, NULL);
+    pthread_mutex_lock(&m->lock); /* the journal still takes sessions */
     while (m->n_slots) {
         stop_slot(m, &m->slots[m->n_slots - 1]);
         remove_slot(m, &m->slots[m->n_slots - 1]);
     }
+    pthread_mutex_unlock(&m->lock);
     while (m->writeout && m->n_recovered) {
         int64_t now = now_s(m) + 1;
         write_recovered(m, 0, m->recovered[0].block_ts < now ? m->recovered[0].block_ts : now);
@@ -780,8 +785,10 @@ static gp_iface_sample sample_of(slot *s, double buffer_usage)
     gp_capture_stats running;
     gp_iface_sample sample = s->done;
     sample.buffer_usage = buffer_usage;
-    if (s->capture && gp_capture_status(s->capture, &running, NULL) == GP_OK)
+    if (s->capture && gp_capture_status(s->capture, &running, NULL) == GP_OK) {
         add_stats(&sample, &running);
+        sample.running = running;
+    }
     return sample;
 }
 

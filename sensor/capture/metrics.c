@@ -55,6 +55,34 @@ static double m_truncated(const gp_iface_sample *s)
 {
     return (double)s->issues[GP_PARSE_TRUNCATED];
 }
+static double m_received(const gp_iface_sample *s)
+{
+    return (double)s->received;
+}
+static double m_overflow_packets(const gp_iface_sample *s)
+{
+    return (double)s->overflow_packets;
+}
+static double m_overflow_bytes(const gp_iface_sample *s)
+{
+    return (double)s->overflow_bytes;
+}
+static double m_running_flows(const gp_iface_sample *s)
+{
+    return (double)s->running.flows;
+}
+static double m_table_bytes(const gp_iface_sample *s)
+{
+    return (double)s->running.table_bytes;
+}
+static double m_ring_fill(const gp_iface_sample *s)
+{
+    return (double)s->running.ring_fill_percent / 100;
+}
+static double m_pause(const gp_iface_sample *s)
+{
+    return (double)s->running.rotation_pause_ns / 1e9;
+}
 
 #define INBOUND     "direction=\"inbound\""
 #define OUTBOUND    "direction=\"outbound\""
@@ -74,6 +102,16 @@ static const metric metrics[] = {
      ISSUE("packet fragmented"), m_fragments},
     {"capture_issues_total", "counter", "", "", ISSUE("invalid IP header"), m_invalid},
     {"capture_issues_total", "counter", "", "", ISSUE("packet truncated"), m_truncated},
+    /* Beyond v4. */
+    {"packets_received_total", "counter", "Number of packets that the kernel saw", "", "", m_received},
+    {"overflow_packets_total", "counter", "Packets of flows beyond max_flows, counted as one flow", "", "",
+     m_overflow_packets},
+    {"overflow_bytes_total", "counter", "Bytes of flows beyond max_flows", "", "", m_overflow_bytes},
+    {"running_flows", "gauge", "Flows of the running interval", "", "", m_running_flows},
+    {"flow_table_bytes", "gauge", "Memory of the running interval's flows", "", "", m_table_bytes},
+    {"ring_fill_ratio", "gauge", "The ring at its fullest in the running interval", "", "", m_ring_fill},
+    {"rotation_pause_seconds", "gauge", "How long the packet path waited at the last rotation", "", "",
+     m_pause},
 };
 
 static void put_header(const char *name, const char *type, const char *help, gp_buf *out)

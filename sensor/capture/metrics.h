@@ -13,7 +13,9 @@
 
 /* What is told of one interface, since the sensor started. */
 typedef struct gp_iface_sample {
-    uint64_t processed, dropped; /* packets */
+    uint64_t received, processed, dropped; /* packets */
+    uint64_t overflow_packets, overflow_bytes;
+    gp_capture_stats running; /* what is told of the running interval only */
     uint64_t issues[GP_PARSE_ERRORS];
     gp_counters volume;  /* of finished intervals */
     uint64_t flows;      /* in the table at its last rotation */

@@ -4,6 +4,7 @@
  * waited for BLOCK_TIMEOUT_MS, is handed to us and walked in place, then handed back. No packet is copied and
  * there is no system call per packet.
  */
+#include "sensor/capture/fanout.h"
 #include "sensor/capture/linklayer.h"
 #include "sensor/capture/source_impl.h"
 
@@ -39,11 +40,14 @@ typedef struct ring_source {
     gp_source base;
     int fd;
     int dlt;
+    int arphrd; /* that dlt follows from */
     char iface[IFNAMSIZ];
     uint8_t *map;
     size_t block_size;
     unsigned n_blocks;
     unsigned current; /* the block that the kernel hands over next */
+    unsigned fullest; /* blocks that were ours at a time, since it was last told */
+    bool down;        /* the interface is, or was a moment ago */
 } ring_source;
 
 static void ring_close(gp_source *base)
@@ -117,11 +121,36 @@ static gp_code check_socket(ring_source *s, gp_error *err)
     socklen_t len = sizeof sys;
     if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &sys, &len) != 0)
         sys = errno;
-    if (sys == 0)
+    s->down = s->down || sys == ENETDOWN;
+    if (sys == 0 || sys == ENETDOWN)
         return GP_OK;
-    if (sys == ENETDOWN || sys == ENODEV || sys == ENXIO)
-        return gp_fail(err, GP_ENOTFOUND, "interface '%s' went down or was removed", s->iface);
+    if (sys == ENODEV || sys == ENXIO)
+        return gp_fail(err, GP_ENOTFOUND, "interface '%s' was removed", s->iface);
     return gp_fail_errno(err, sys, "capture on '%s' failed", s->iface);
+}
+
+/* The kernel keeps a ring while its interface is down, and fills it again when it is up. */
+static gp_code check_link(ring_source *s, gp_error *err)
+{
+    struct ifreq ifr = {0};
+    memcpy(ifr.ifr_name, s->iface, sizeof ifr.ifr_name);
+    if (ioctl(s->fd, SIOCGIFHWADDR, &ifr) != 0)
+        return gp_fail(err, GP_ENOTFOUND, "interface '%s' was removed or renamed", s->iface);
+    if (ifr.ifr_hwaddr.sa_family != s->arphrd)
+        return gp_fail(err, GP_ENOTFOUND, "the link type of interface '%s' has changed from %d to %d",
+                       s->iface, s->arphrd, ifr.ifr_hwaddr.sa_family);
+    if (ioctl(s->fd, SIOCGIFFLAGS, &ifr) == 0 && ifr.ifr_flags & IFF_UP)
+        s->down = false;
+    return GP_OK;
+}
+
+/* How many blocks wait for us. */
+static unsigned waiting_blocks(const ring_source *s)
+{
+    unsigned n = 0;
+    while (n < s->n_blocks && block_is_ours(block_at(s, (s->current + n) % s->n_blocks)))
+        n++;
+    return n;
 }
 
 static gp_code ring_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx,
@@ -141,6 +170,15 @@ static gp_code ring_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_
                 return code;
         }
     }
+    /* What came before the interface went down is of the type that it had. */
+    unsigned waiting = waiting_blocks(s);
+    if (s->down && !waiting) {
+        gp_code code = check_link(s, err);
+        if (code != GP_OK)
+            return code;
+    }
+    if (waiting > s->fullest)
+        s->fullest = waiting;
     /* At most one round, so that requests to the capture thread never wait behind a flood. */
     for (unsigned i = 0; i < s->n_blocks && block_is_ours(b); i++) {
         walk_block(s, b, sink, ctx);
@@ -151,15 +189,17 @@ static gp_code ring_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_
     return GP_OK;
 }
 
-static gp_code ring_stats(gp_source *base, uint64_t *received, uint64_t *dropped, gp_error *err)
+static gp_code ring_stats(gp_source *base, gp_source_counts *out, gp_error *err)
 {
     ring_source *s = (ring_source *)base;
     struct tpacket_stats_v3 st = {0};
     socklen_t len = sizeof st;
     if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) != 0)
         return gp_fail_errno(err, errno, "cannot read the packet statistics of '%s'", s->iface);
-    *received = st.tp_packets; /* includes the dropped ones */
-    *dropped = st.tp_drops;
+    out->received = st.tp_packets; /* includes the dropped ones */
+    out->dropped = st.tp_drops;
+    out->fill_percent = s->fullest * UINT64_C(100) / s->n_blocks;
+    s->fullest = 0;
     return GP_OK;
 }
 
@@ -187,11 +227,12 @@ static gp_code link_type(ring_source *s, gp_error *err)
                        s->iface, s->iface);
     if (ioctl(s->fd, SIOCGIFHWADDR, &ifr) != 0)
         return gp_fail_errno(err, errno, "cannot read the link type of interface '%s'", s->iface);
-    s->dlt = gp_link_dlt_of(ifr.ifr_hwaddr.sa_family);
+    s->arphrd = ifr.ifr_hwaddr.sa_family;
+    s->dlt = gp_link_dlt_of(s->arphrd);
     if (s->dlt < 0)
         return gp_fail(err, GP_EUNSUPPORTED,
                        "interface '%s' has link type %d, which carries no IP that we can read", s->iface,
-                       ifr.ifr_hwaddr.sa_family);
+                       s->arphrd);
     return GP_OK;
 }
 
@@ -224,6 +265,15 @@ static gp_code attach_filter(ring_source *s, const gp_capconfig *cfg, gp_error *
                                : fail_socket(s->iface, errno, "packet filter", err);
     free(prog.filter);
     return code;
+}
+
+static gp_code refuse_packets(ring_source *s, gp_error *err)
+{
+    struct sock_filter none = {.code = BPF_RET | BPF_K};
+    const struct sock_fprog prog = {.len = 1, .filter = &none};
+    if (setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
+        return fail_socket(s->iface, errno, "packet filter", err);
+    return GP_OK;
 }
 
 static gp_code map_ring(ring_source *s, gp_error *err)
@@ -268,7 +318,8 @@ static size_t round_block(int64_t wanted)
     return (size + page - 1) / page * page;
 }
 
-gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err)
+static gp_code open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, bool shared,
+                         gp_error *err)
 {
     static const gp_source_ops ops = {ring_close, ring_read, ring_stats};
     unsigned index = if_nametoindex(iface);
@@ -289,7 +340,7 @@ gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconf
     if (code == GP_OK)
         code = check_vlan(s, cfg, err);
     if (code == GP_OK)
-        code = attach_filter(s, cfg, err);
+        code = shared ? refuse_packets(s, err) : attach_filter(s, cfg, err);
     if (code == GP_OK)
         code = map_ring(s, err);
     if (code == GP_OK)
@@ -300,4 +351,64 @@ gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconf
     }
     *out = &s->base;
     return GP_OK;
+}
+
+gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err)
+{
+    return open_ring(out, iface, cfg, false, err);
+}
+
+/* ---- rings that share an interface ------------------------------------------------------------------------
+ */
+
+/* The first ring founds the group: the kernel finds an unused number, and runs the program for each packet.
+ */
+static gp_code found_group(const ring_source *first, uint32_t odd, uint32_t *group, gp_error *err)
+{
+    struct sock_filter insns[GP_FANOUT_INSNS];
+    struct sock_fprog prog = {.filter = insns};
+    uint32_t kind = (uint32_t)(PACKET_FANOUT_CBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16;
+    socklen_t len = sizeof *group;
+    prog.len = (unsigned short)gp_fanout_program(odd, insns);
+    if (setsockopt(first->fd, SOL_PACKET, PACKET_FANOUT, &kind, sizeof kind) != 0 ||
+        setsockopt(first->fd, SOL_PACKET, PACKET_FANOUT_DATA, &prog, sizeof prog) != 0 ||
+        getsockopt(first->fd, SOL_PACKET, PACKET_FANOUT, group, &len) != 0)
+        return gp_fail_errno(err, errno, "cannot share '%s' between several rings (set num_rings to 1)",
+                             first->iface);
+    return GP_OK;
+}
+
+static gp_code join_group(const ring_source *s, uint32_t group, gp_error *err)
+{
+    uint32_t number = group & 0xffff;
+    uint32_t kind = number | (uint32_t)PACKET_FANOUT_CBPF << 16;
+    if (setsockopt(s->fd, SOL_PACKET, PACKET_FANOUT, &kind, sizeof kind) != 0)
+        return gp_fail_errno(err, errno, "cannot share '%s' between several rings (set num_rings to 1)",
+                             s->iface);
+    return GP_OK;
+}
+
+gp_code gp_source_open_rings(gp_source **out, unsigned rings, uint32_t odd, const char *iface,
+                             const gp_capconfig *cfg, gp_error *err)
+{
+    uint32_t group = 0;
+    unsigned opened = 0;
+    if (rings == 1)
+        return gp_source_open_ring(out, iface, cfg, err);
+    gp_code code = GP_OK;
+    for (; opened < rings && code == GP_OK; opened += code == GP_OK) {
+        code = open_ring(&out[opened], iface, cfg, true, err);
+        if (code != GP_OK)
+            break;
+        const ring_source *s = (const ring_source *)out[opened];
+        code = opened == 0 ? found_group(s, odd, &group, err) : join_group(s, group, err);
+        if (code != GP_OK)
+            gp_source_close(out[opened]);
+    }
+    /* Before it joins, a ring would get every packet; before the last has joined, the wrong ones. */
+    for (unsigned i = 0; i < rings && code == GP_OK; i++)
+        code = attach_filter((ring_source *)out[i], cfg, err);
+    for (unsigned i = 0; i < opened && code != GP_OK; i++)
+        gp_source_close(out[i]);
+    return code;
 }

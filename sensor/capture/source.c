@@ -13,7 +13,8 @@ gp_code gp_source_read(gp_source *s, int wake_fd, int timeout_ms, gp_frame_sink 
     return s->ops->read(s, wake_fd, timeout_ms, sink, ctx, end, err);
 }
 
-gp_code gp_source_stats(gp_source *s, uint64_t *received, uint64_t *dropped, gp_error *err)
+gp_code gp_source_stats(gp_source *s, gp_source_counts *out, gp_error *err)
 {
-    return s->ops->stats(s, received, dropped, err);
+    *out = (gp_source_counts){0};
+    return s->ops->stats(s, out, err);
 }

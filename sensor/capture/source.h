@@ -20,6 +20,9 @@ enum { GP_FRAME_BATCH = 64 };
 
 /* A ring on a live interface. Errors name the interface and, without privilege, the capability needed. */
 gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err);
+/* Rings that share the packets of an interface, as fanout.h has it; at most GP_FANOUT_MAX_RINGS. */
+gp_code gp_source_open_rings(gp_source **out, unsigned rings, uint32_t odd, const char *iface,
+                             const gp_capconfig *cfg, gp_error *err);
 /* libpcap on a live interface: where packet rings are not to be had. */
 gp_code gp_source_open_pcap(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err);
 /* A pcap or pcapng file, also gzip'ed; "-" is standard input. */
@@ -32,7 +35,13 @@ void gp_source_close(gp_source *s);
  */
 gp_code gp_source_read(gp_source *s, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx, bool *end,
                        gp_error *err);
-/* Packets that the kernel saw and dropped since the last call (0, 0 for files). */
-gp_code gp_source_stats(gp_source *s, uint64_t *received, uint64_t *dropped, gp_error *err);
+
+/* Since the last call; nothing for files. */
+typedef struct gp_source_counts {
+    uint64_t received; /* packets that the kernel saw, the dropped ones included */
+    uint64_t dropped;
+    uint64_t fill_percent; /* of the ring, at its fullest */
+} gp_source_counts;
+gp_code gp_source_stats(gp_source *s, gp_source_counts *out, gp_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef GP_TESTS_BENCH_TRAFFIC_H
 #define GP_TESTS_BENCH_TRAFFIC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

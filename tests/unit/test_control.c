@@ -218,6 +218,68 @@ static void good_request_is_taken(void **state)
     gp_capconfig_map_free(&m);
 }
 
+static gp_code from_yaml(const char *text, gp_capconfig_map *m, gp_error *err)
+{
+    gp_yaml_doc *doc;
+    assert_int_equal(gp_yaml_parse(&doc, "gp.yaml", text, strlen(text), err), GP_OK);
+    gp_code rc = gp_capconfig_map_from_yaml(gp_yaml_get(gp_yaml_root(doc), "interfaces"), m, err);
+    gp_yaml_free(doc);
+    return rc;
+}
+
+/* What v4 does not know: optional, within bounds, and only written where it was given. */
+static void rings_and_limits_are_settings(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"lo\":{" REST ",\"max_flows\":1000,"
+                               "\"ring_buffer\":{\"block_size\":4096,\"num_blocks\":2,\"num_rings\":4}}}";
+    static const char bad[] = "{\"lo\":{" REST ",\"max_flows\":0,"
+                              "\"ring_buffer\":{\"block_size\":4096,\"num_blocks\":2,\"num_rings\":65}}}";
+    gp_capconfig_map m = {0};
+    gp_capconfig_map again = {0};
+    gp_problem p = GP_PROBLEM_INIT;
+    gp_error err = GP_ERROR_INIT;
+    gp_buf b = GP_BUF_INIT;
+    assert_int_equal(gp_capconfig_map_from_request(body, strlen(body), &m, &p), GP_OK);
+    assert_int_equal(gp_capconfig_map_get(&m, "lo")->num_rings, 4);
+    assert_int_equal(gp_capconfig_map_get(&m, "lo")->max_flows, 1000);
+    gp_capconfig_map_to_json(&m, &b);
+    assert_int_equal(gp_capconfig_map_from_json(b.data, b.len, &again, NULL), GP_OK);
+    assert_true(gp_capconfig_equal(&m.entries[0].cfg, &again.entries[0].cfg));
+    again.entries[0].cfg.max_flows++;
+    assert_false(gp_capconfig_equal(&m.entries[0].cfg, &again.entries[0].cfg));
+    gp_capconfig_map_free(&again);
+    gp_capconfig_map_free(&m);
+    gp_buf_free(&b);
+    assert_int_equal(gp_capconfig_map_from_request(bad, strlen(bad), &m, &p), GP_EINVAL);
+    assert_int_equal(p.n_errors, 2);
+    gp_problem_free(&p);
+    static const char yaml[] = "interfaces: {eth0: {max_flows: 7, "
+                               "ring_buffer: {block_size: 1, num_blocks: 1, num_rings: 2}}}";
+    assert_int_equal(from_yaml(yaml, &m, &err), GP_OK);
+    assert_int_equal(m.entries[0].cfg.num_rings, 2);
+    assert_int_equal(m.entries[0].cfg.max_flows, 7);
+    assert_int_equal(gp_capconfig_map_validate(&m, &err), GP_OK);
+    gp_capconfig_map_free(&m);
+    assert_int_equal(from_yaml("interfaces: {eth0: {max_flows: 0}}", &m, &err), GP_EINVAL);
+    assert_int_equal(from_yaml("interfaces: {eth0: {ring_buffer: {num_rings: 65}}}", &m, &err), GP_EINVAL);
+}
+
+static void more_than_v4_tells_is_left_out_where_it_is_nothing(void **state)
+{
+    (void)state;
+    gp_iface_status iface = {.iface = "lo", .stats = {.started_sec = 1, .flows = 12, .overflow_packets = 3}};
+    const gp_status s = {.status_code = 200, .ifaces = &iface, .n_ifaces = 1};
+    gp_buf b = GP_BUF_INIT;
+    gp_status got;
+    gp_status_to_json(&s, &b);
+    assert_non_null(strstr(b.data, "\"parsing_errors\":[0,0,0],\"flows\":12,\"overflow_packets\":3}"));
+    assert_int_equal(gp_status_from_json(b.data, b.len, &got, NULL), GP_OK);
+    assert_memory_equal(&got.ifaces[0].stats, &iface.stats, sizeof iface.stats);
+    gp_status_free(&got);
+    gp_buf_free(&b);
+}
+
 static void errors_stay_small(void **state)
 {
     (void)state;
@@ -238,15 +300,6 @@ static void errors_stay_small(void **state)
     gp_buf_free(&json);
     gp_problem_free(&p);
     gp_buf_free(&b);
-}
-
-static gp_code from_yaml(const char *text, gp_capconfig_map *m, gp_error *err)
-{
-    gp_yaml_doc *doc;
-    assert_int_equal(gp_yaml_parse(&doc, "gp.yaml", text, strlen(text), err), GP_OK);
-    gp_code rc = gp_capconfig_map_from_yaml(gp_yaml_get(gp_yaml_root(doc), "interfaces"), m, err);
-    gp_yaml_free(doc);
-    return rc;
 }
 
 static void config_files(void **state)
@@ -356,6 +409,8 @@ int main(void)
         cmocka_unit_test(too_many_bpf_instructions),
         cmocka_unit_test(requests_are_checked_as_by_v4),
         cmocka_unit_test(good_request_is_taken),
+        cmocka_unit_test(rings_and_limits_are_settings),
+        cmocka_unit_test(more_than_v4_tells_is_left_out_where_it_is_nothing),
         cmocka_unit_test(errors_stay_small),
         cmocka_unit_test(config_files),
         cmocka_unit_test(status_of_v4),

@@ -344,6 +344,183 @@ static void sessions_are_set_or_added(void **state)
     gp_flowtable_free(t);
 }
 
+/* A packet of flow i: one of four ways in which an attacker may number his flows. */
+static gp_counted attack_packet(unsigned kind, uint32_t i, uint8_t bytes[32])
+{
+    memset(bytes, 0, 32);
+    bytes[0] = bytes[4] = 10;
+    gp_counted c = {.packet = {.sip = bytes, .dip = bytes + 4, .sport = 40000, .dport = 22, .proto = TCP},
+                    .len = 60};
+    switch (kind) {
+    case 0: /* a scan of hosts */
+        bytes[5] = (uint8_t)(i >> 16);
+        bytes[6] = (uint8_t)(i >> 8);
+        bytes[7] = (uint8_t)i;
+        break;
+    case 1: /* a scan of ports from many ports */
+        c.packet.sport = (uint16_t)(32768 + (i & 0x7fff));
+        c.packet.dport = (uint16_t)(1024 + (i >> 15));
+        break;
+    case 2: /* only high bits differ */
+        bytes[0] = (uint8_t)i;
+        bytes[4] = (uint8_t)(i >> 8);
+        bytes[1] = (uint8_t)(i >> 16);
+        break;
+    default: /* IPv6, the last bytes all the same */
+        c.packet.v6 = true;
+        c.packet.dip = bytes + 16;
+        memcpy(bytes + 1, &i, sizeof i);
+        break;
+    }
+    return c;
+}
+
+static void no_numbering_of_flows_makes_searches_long(void **state)
+{
+    (void)state;
+    enum { FLOWS = 60000 };
+    for (unsigned kind = 0; kind < 4; kind++) {
+        gp_flowtable *t = NULL;
+        assert_int_equal(gp_flowtable_new(&t, NULL, 0, NULL), GP_OK);
+        for (uint32_t i = 0; i < 2 * FLOWS; i++) { /* twice: growth is over then */
+            uint8_t bytes[32];
+            const gp_counted c = attack_packet(kind, i % FLOWS, bytes);
+            gp_flowtable_add(t, 0, NULL, &c, 1);
+        }
+        assert_int_equal(gp_flowtable_flows(t), FLOWS);
+        assert_true(gp_flowtable_probes(t) < 1.6);
+        gp_flowtable_free(t);
+    }
+}
+
+/* The index that a key belongs to differs from table to table: what collides in one does not in another. So a
+ * table that an attacker fills with what collided elsewhere is like any other. */
+static void what_collides_in_one_table_does_not_in_another(void **state)
+{
+    (void)state;
+    enum { TABLES = 3, FLOWS = 3000 };
+    double probes[TABLES];
+    for (unsigned k = 0; k < TABLES; k++) {
+        gp_flowtable *t = NULL;
+        assert_int_equal(gp_flowtable_new(&t, NULL, 0, NULL), GP_OK);
+        for (uint32_t i = 0; i < 2 * FLOWS; i++) {
+            uint8_t bytes[32];
+            const gp_counted c = attack_packet(0, i % FLOWS, bytes);
+            gp_flowtable_add(t, 0, NULL, &c, 1);
+        }
+        probes[k] = gp_flowtable_probes(t);
+        gp_flowtable_free(t);
+    }
+    assert_true(probes[0] < probes[1] || probes[0] > probes[1] || probes[0] < probes[2] ||
+                probes[0] > probes[2]);
+}
+
+/* 10^7 distinct flows in one interval: memory is bounded, the sums are whole. */
+static void a_scan_of_ten_million_flows_is_survived(void **state)
+{
+    (void)state;
+    enum { FLOWS = 10000000, LIMIT = 200000, BATCH = 50 };
+    gp_flowtable *t = NULL;
+    assert_int_equal(gp_flowtable_new(&t, NULL, LIMIT, NULL), GP_OK);
+    for (uint32_t i = 0; i < FLOWS; i += BATCH) {
+        uint8_t bytes[BATCH][32];
+        gp_counted batch[BATCH];
+        for (uint32_t k = 0; k < BATCH; k++) {
+            batch[k] = attack_packet(0, i + k, bytes[k]);
+            batch[k].outgoing = k & 1;
+        }
+        gp_flowtable_add(t, 0, NULL, batch, BATCH);
+    }
+    gp_counters sum = gp_flowtable_totals(t);
+    gp_counters overflow = gp_flowtable_lane_overflow(t, 0);
+    assert_int_equal(gp_flowtable_flows(t), LIMIT);
+    assert_true(gp_flowtable_bytes(t) < LIMIT * 64u);
+    assert_int_equal(sum.pkts_rcvd + sum.pkts_sent, FLOWS);
+    assert_int_equal(sum.bytes_rcvd + sum.bytes_sent, FLOWS * UINT64_C(60));
+    assert_int_equal(overflow.pkts_rcvd + overflow.pkts_sent, FLOWS - LIMIT);
+    /* Known flows go on to be counted on their own. */
+    uint8_t bytes[32];
+    const gp_counted known = attack_packet(0, 5, bytes);
+    gp_flowtable_add(t, 0, NULL, &known, 1);
+    overflow = gp_flowtable_lane_overflow(t, 0);
+    assert_int_equal(overflow.pkts_rcvd + overflow.pkts_sent, FLOWS - LIMIT);
+    gp_flow *flows = NULL;
+    size_t n = 0;
+    assert_int_equal(gp_flowtable_export(t, &flows, &n, NULL), GP_OK);
+    assert_int_equal(n, LIMIT + 1);
+    assert_int_equal(flows[LIMIT].proto, GP_OVERFLOW_PROTO);
+    assert_int_equal(flows[LIMIT].sip.len, 4);
+    free(flows);
+    gp_flowtable_free(t);
+}
+
+/* The overflow is a session, too: it is taken when it changed, and can be put back. */
+static void the_overflow_can_be_taken_and_put(void **state)
+{
+    (void)state;
+    gp_flowtable *t = NULL;
+    gp_flowtable *copy = NULL;
+    gp_session got[8];
+    assert_int_equal(gp_flowtable_new(&t, NULL, 1, NULL), GP_OK);
+    assert_int_equal(gp_flowtable_new(&copy, NULL, 0, NULL), GP_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint8_t bytes[32];
+        const gp_counted c = attack_packet(0, i, bytes);
+        gp_flowtable_add(t, 0, NULL, &c, 1);
+    }
+    size_t n = 0;
+    for (gp_flowtable_walk w = {0}; w.stage < GP_WALK_END;)
+        n += gp_flowtable_take(t, &w, got + n, 8 - n);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++)
+        assert_true(gp_flowtable_put(copy, &got[i], false));
+    assert_int_equal(gp_flowtable_flows(copy), 1);
+    gp_counters a = gp_flowtable_totals(t);
+    gp_counters b = gp_flowtable_totals(copy);
+    assert_memory_equal(&a, &b, sizeof a);
+    n = 0;
+    for (gp_flowtable_walk w = {0}; w.stage < GP_WALK_END;)
+        n += gp_flowtable_take(t, &w, got, 8);
+    assert_int_equal(n, 0);
+    gp_flowtable_free(t);
+    gp_flowtable_free(copy);
+}
+
+/* Each lane is a table of its own; walks and sums go over all of them, also while packets are added. */
+static void lanes_make_up_one_table(void **state)
+{
+    (void)state;
+    enum { LANES = 3, FLOWS = 3000, STEP = 100 };
+    gp_flowtable *t = NULL;
+    static gp_flow flows[2 * FLOWS];
+    assert_int_equal(gp_flowtable_new_lanes(&t, NULL, LANES, 0, NULL), GP_OK);
+    for (uint32_t i = 0; i < FLOWS; i++) {
+        uint8_t bytes[32];
+        const gp_counted c = attack_packet(i % 2 ? 3 : 0, i, bytes);
+        gp_flowtable_add(t, i % LANES, NULL, &c, 1);
+    }
+    assert_int_equal(gp_flowtable_lanes(t), LANES);
+    assert_int_equal(gp_flowtable_flows(t), FLOWS);
+    assert_int_equal(gp_flowtable_lane_flows(t, 1), FLOWS / LANES);
+    assert_int_equal(gp_flowtable_totals(t).pkts_rcvd, FLOWS);
+    size_t n = 0;
+    uint32_t more = FLOWS;
+    for (gp_flowtable_walk w = {0}; w.stage < GP_WALK_END; more++) {
+        uint8_t bytes[32];
+        const gp_counted c = attack_packet(0, more, bytes);
+        n += gp_flowtable_export_some(t, &w, flows + n, STEP);
+        gp_flowtable_add(t, 0, NULL, &c, 1); /* to where the walk is, or behind it */
+    }
+    size_t merged = gp_flows_merge(flows, n);
+    assert_int_equal(merged, n); /* none twice */
+    assert_true(n >= FLOWS);
+    gp_flowtable *next = NULL;
+    assert_int_equal(gp_flowtable_new(&next, t, 0, NULL), GP_OK);
+    assert_int_equal(gp_flowtable_lanes(next), LANES);
+    gp_flowtable_free(next);
+    gp_flowtable_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +528,11 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_while_a_table_grows),
         cmocka_unit_test(what_changed_can_be_followed),
         cmocka_unit_test(sessions_are_set_or_added),
+        cmocka_unit_test(no_numbering_of_flows_makes_searches_long),
+        cmocka_unit_test(what_collides_in_one_table_does_not_in_another),
+        cmocka_unit_test(a_scan_of_ten_million_flows_is_survived),
+        cmocka_unit_test(the_overflow_can_be_taken_and_put),
+        cmocka_unit_test(lanes_make_up_one_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
