@@ -21,6 +21,7 @@ typedef struct options {
     char *tls_ca, *tls_cert, *tls_key;
     int64_t timeout_ns;
     bool query_stats;
+    bool plot; /* traffic over time below the table */
     bool streaming;
     bool detailed; /* list -v */
     char **rest;   /* what follows a command */
@@ -38,6 +39,9 @@ void print_examples(void);
 /* Runs the query of o->args and prints the answer. */
 gp_code run_query(options *o, gp_error *err);
 gp_code run_list(const options *o, gp_error *err);
+/* Candidates for the completion of shells, one a line. */
+gp_code run_completion(const options *o, gp_error *err);
+void print_flags(void); /* options.c */
 
 /* True after SIGINT or SIGTERM, or when the time that --query.timeout allows is over. */
 bool interrupted(void *ctx);

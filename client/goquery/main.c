@@ -51,6 +51,8 @@ static gp_code run(options *o, gp_error *err)
         return GP_OK;
     case CMD_LIST:
         return run_list(o, err);
+    case CMD_COMPLETION:
+        return run_completion(o, err);
     default:
         set_deadline(o->timeout_ns);
         return run_query(o, err);

@@ -1,6 +1,7 @@
 #include "client/goquery/goquery.h"
 
 #include "client/gpclient.h"
+#include "proto/base/suggest.h"
 #include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 
@@ -39,6 +40,7 @@ static const flag flags[] = {
     {"memory.low-mode", 0, K_BOOL, OPT(args.low_mem), false},
     {"memory.max-pct", 0, K_INT, OPT(args.max_mem_pct), false},
     {"out", 0, K_BOOL, OPT(args.out), false},
+    {"plot", 0, K_BOOL, OPT(plot), false},
     {"profiling.output-dir", 0, K_IGNORED, 0, true},
     {"query.hosts-resolution", 'q', K_STRING, OPT(args.query_hosts), false},
     {"query.hosts-resolver-type", 0, K_STRING, OPT(args.query_hosts_resolver_type), false},
@@ -206,43 +208,14 @@ static const flag *flag_of(int opt)
     return NULL;
 }
 
-/* Number of edits between two short words (Levenshtein), for "did you mean". */
-static size_t edits(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    size_t row[MAX + 1];
-    size_t n = strlen(b);
-    if (strlen(a) > MAX || n > MAX)
-        return MAX;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= n; j++) {
-            size_t best = diagonal + (a[i] != b[j - 1]);
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[n];
-}
-
 static gp_code fail_unknown(const char *word, gp_error *err)
 {
     const char *name = word + strspn(word, "-");
-    const char *best = NULL;
-    size_t least = 4;
-    for (size_t i = 0; i < N_FLAGS; i++) {
-        size_t d = edits(name, flags[i].name);
-        if (d < least) {
-            least = d;
-            best = flags[i].name;
-        }
-    }
-    if (best)
-        return gp_fail(err, GP_EINVAL, "unknown flag: %s (did you mean --%s?)", word, best);
+    gp_suggestion near = {0};
+    for (size_t i = 0; i < N_FLAGS; i++)
+        gp_suggest(&near, name, strcspn(name, "="), flags[i].name);
+    if (near.best)
+        return gp_fail(err, GP_EINVAL, "unknown flag: %s (did you mean --%s?)", word, near.best);
     return gp_fail(err, GP_EINVAL, "unknown flag: %s (see goquery --help)", word);
 }
 
@@ -314,8 +287,11 @@ static command command_of(const char *word)
     static const struct {
         const char *name;
         command cmd;
-    } names[] = {
-        {"list", CMD_LIST}, {"help", CMD_HELP}, {"examples", CMD_EXAMPLES}, {"version", CMD_VERSION}};
+    } names[] = {{"list", CMD_LIST},
+                 {"help", CMD_HELP},
+                 {"examples", CMD_EXAMPLES},
+                 {"version", CMD_VERSION},
+                 {"completion", CMD_COMPLETION}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(word, names[i].name) == 0)
             return names[i].cmd;
@@ -362,6 +338,14 @@ gp_code options_parse(int argc, char **argv, options *o, gp_error *err)
     if (o->cmd == CMD_QUERY && o->n_rest)
         code = gp_args_set(&o->args.query, o->rest[0], err);
     return code;
+}
+
+void print_flags(void)
+{
+    for (size_t i = 0; i < N_FLAGS; i++)
+        if (flags[i].kind != K_IGNORED && flags[i].kind != K_IGNORED_BOOL)
+            printf("--%s\n", flags[i].name);
+    puts("--config\n--help\n--version");
 }
 
 void options_free(options *o)

@@ -1,15 +1,18 @@
 /* Runs one query, locally or against a query server, and prints the answer. */
 #include "client/goquery/goquery.h"
 
+#include "client/goquery/plot.h"
 #include "client/gpclient.h"
 #include "client/report/report.h"
 #include "client/term/term.h"
 #include "proto/base/log.h"
+#include "proto/base/suggest.h"
 #include "sensor/godb/engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -249,7 +252,8 @@ static gp_code print_result(const options *o, const gp_stmt *s, gp_result *r, gp
         gp_buf_putc(&out, '\n');
     } else {
         code = resolve_names(s, r, &names, err);
-        const gp_report_options opt = {&s->type, s->direction, s->sort_by, names, o->query_stats};
+        const gp_report_options opt = {&s->type, s->direction,   s->sort_by,
+                                       names,    o->query_stats, gp_term_colored(STDOUT_FILENO)};
         print_statuses(r);
         if (code == GP_OK && s->format == GP_FORMAT_CSV)
             gp_report_csv(r, &opt, &out);
@@ -292,6 +296,98 @@ static gp_code post_process(const gp_stmt *s, gp_result *r, gp_error *err)
     return code;
 }
 
+/* ---- plot -------------------------------------------------------------------------------------------- */
+
+enum {
+    PLOT_MARGIN = 26,
+    PLOT_MAX = 400
+}; /* what stands beside the blocks; more columns than that say nothing */
+
+static size_t plot_columns(void)
+{
+    struct winsize w;
+    size_t width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 100;
+    size_t columns = width > PLOT_MARGIN + 20 ? width - PLOT_MARGIN : 20;
+    return columns < PLOT_MAX ? columns : PLOT_MAX;
+}
+
+static gp_code set_number(char **field, int64_t n, const char *unit, gp_error *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld%s", (long long)n, unit);
+    return gp_args_set(field, text, err);
+}
+
+/* The same question again, by time only, over the range of the answer. */
+static gp_code ask_by_time(options *o, const gp_result *answer, int64_t bin, gp_stmt *stmt, gp_result *out,
+                           gp_error *err)
+{
+    gp_problem problem = GP_PROBLEM_INIT;
+    gp_code code = gp_args_set(&o->args.query, "time", err);
+    if (code == GP_OK)
+        code = set_number(&o->args.time_resolution, bin, "s", err);
+    if (code == GP_OK)
+        code = set_number(&o->args.first, answer->first.sec, "", err);
+    if (code == GP_OK && !o->args.live)
+        code = set_number(&o->args.last, answer->last.sec, "", err);
+    o->args.num_results = GP_MAX_RESULTS;
+    o->args.dns.enabled = false;
+    o->streaming = false;
+    if (code != GP_OK)
+        return code;
+    if (gp_args_prepare(&o->args, (int64_t)time(NULL), stmt, &problem) != GP_OK) {
+        problem_to_error(&problem, "failed to prepare the query of the plot", err);
+        gp_problem_free(&problem);
+        return GP_EINVAL;
+    }
+    gp_result_init(out);
+    code = o->server && *o->server ? run_remote(o, out, err) : run_local(o, stmt, out, err);
+    if (code != GP_OK)
+        gp_stmt_free(stmt);
+    return code;
+}
+
+static gp_code print_plot(options *o, const gp_result *answer, gp_error *err)
+{
+    gp_stmt stmt;
+    gp_result by_time;
+    gp_buf out = GP_BUF_INIT;
+    const int64_t first = answer->first.sec;
+    const int64_t last = answer->last.sec;
+    if (!answer->n_rows || last <= first)
+        return GP_OK; /* nothing to draw */
+    const int64_t bin = plot_bin(first, last, plot_columns());
+    gp_code code = ask_by_time(o, answer, bin, &stmt, &by_time, err);
+    if (code != GP_OK)
+        return code;
+    put_plot(&by_time, first, last, bin, stmt.direction, gp_term_colored(STDOUT_FILENO), &out);
+    if (out.failed)
+        code = gp_fail(err, GP_ENOMEM, "out of memory for the plot");
+    else if (out.len && fwrite(out.data, 1, out.len, stdout) != out.len)
+        code = gp_fail_errno(err, errno, "failed to print the plot");
+    gp_buf_free(&out);
+    gp_result_free(&by_time);
+    gp_stmt_free(&stmt);
+    return code;
+}
+
+/* What a misspelt column was probably meant to be, behind the message that points at it. */
+static void suggest_columns(const char *query, gp_error *err)
+{
+    for (const char *p = query; *p;) {
+        size_t len = strcspn(p, ",");
+        gp_suggestion near = {0};
+        for (size_t i = 0; gp_query_type_name(i); i++)
+            gp_suggest(&near, p, len, gp_query_type_name(i));
+        if (near.best && near.distance > 0) {
+            gp_error before = *err;
+            gp_fail(err, GP_EINVAL, "%s\n\n    Did you mean %s instead of %.*s?", before.msg, near.best,
+                    (int)len, p);
+        }
+        p += len + (p[len] == ',');
+    }
+}
+
 gp_code run_query(options *o, gp_error *err)
 {
     gp_stmt stmt;
@@ -307,6 +403,7 @@ gp_code run_query(options *o, gp_error *err)
         return code;
     if (gp_args_prepare(&o->args, (int64_t)time(NULL), &stmt, &problem) != GP_OK) {
         problem_to_error(&problem, "failed to prepare query", err);
+        suggest_columns(o->args.query, err);
         gp_problem_free(&problem);
         return GP_EINVAL;
     }
@@ -319,6 +416,8 @@ gp_code run_query(options *o, gp_error *err)
         code = post_process(&stmt, &result, err);
         if (code == GP_OK)
             code = print_result(o, &stmt, &result, err);
+        if (code == GP_OK && o->plot && stmt.format == GP_FORMAT_TXT)
+            code = print_plot(o, &result, err);
         gp_result_free(&result);
     }
     gp_stmt_free(&stmt);

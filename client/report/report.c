@@ -233,13 +233,20 @@ static void put_txt(column col, const gp_row *r, const gp_counters *totals, cons
 /* ---- txt -------------------------------------------------------------------------------------------------
  */
 
-static void put_header(const layout *l, gp_buf *out)
+static void put_heading(const char *text, bool color, gp_buf *out)
+{
+    if (*text)
+        gp_styled(out, color, GP_STYLE_BOLD, "%s", text);
+    gp_buf_putc(out, '\t');
+}
+
+static void put_header(const layout *l, bool color, gp_buf *out)
 {
     for (size_t i = 0; i < l->n; i++)
-        gp_buf_printf(out, "%s\t", columns[l->cols[i]].txt_upper);
+        put_heading(columns[l->cols[i]].txt_upper, color, out);
     gp_buf_putc(out, '\n');
     for (size_t i = 0; i < l->n; i++)
-        gp_buf_printf(out, "%s\t", columns[l->cols[i]].txt);
+        put_heading(columns[l->cols[i]].txt, color, out);
     gp_buf_putc(out, '\n');
 }
 
@@ -376,7 +383,7 @@ void gp_report_txt(const gp_result *r, const gp_report_options *opt, gp_buf *out
     layout l = make_layout(opt);
     gp_buf text = GP_BUF_INIT;
     if (r->hits_total)
-        put_header(&l, &text);
+        put_header(&l, opt->color, &text);
     for (size_t i = 0; i < r->n_rows; i++) {
         for (size_t c = 0; c < l.n; c++) {
             put_txt(l.cols[c], &r->rows[i], &r->totals, opt->names, &text);

@@ -16,6 +16,7 @@ typedef struct gp_report_options {
     gp_sort sort_by;
     const gp_dns_names *names; /* NULL: addresses as they are */
     bool query_stats;          /* print how much of the database was read */
+    bool color;                /* of txt */
 } gp_report_options;
 
 void gp_report_txt(const gp_result *r, const gp_report_options *opt, gp_buf *out);

@@ -182,3 +182,16 @@ gp_code gp_query_type_parse(const char *text, gp_query_type *out, gp_error *err)
     free(compact);
     return code;
 }
+
+const char *gp_query_type_name(size_t i)
+{
+    const size_t n_attributes = sizeof attribute_words / sizeof attribute_words[0] - 1;
+    const size_t n_labels = sizeof label_words / sizeof label_words[0] - 1;
+    const size_t n_compounds = sizeof compounds / sizeof compounds[0];
+    if (i < n_attributes)
+        return attribute_words[i].name;
+    if (i < n_attributes + n_labels)
+        return label_words[i - n_attributes].name;
+    i -= n_attributes + n_labels;
+    return i < n_compounds ? compounds[i].name : NULL;
+}

@@ -8,6 +8,7 @@
 
 #include "proto/base/error.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Index of a column in a day folder; the order is that of .blockmeta. */
@@ -49,5 +50,8 @@ typedef struct gp_query_type {
  * '^' in a second line and the description in a third, as goProbe v4 words it ("unknown attribute").
  */
 gp_code gp_query_type_parse(const char *text, gp_query_type *out, gp_error *err);
+
+/* All names that gp_query_type_parse understands, the usual ones first; NULL behind the last. */
+const char *gp_query_type_name(size_t i);
 
 #endif

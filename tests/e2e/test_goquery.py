@@ -123,6 +123,27 @@ class KnownAnswers(unittest.TestCase):
     def test_different_on_purpose(self):
         self.check(DIFFERENT, 10)
 
+    def test_plot(self):
+        """Bytes in two hours of one day, one column for each block; nothing outside of them."""
+        status, output, messages = run(GOQUERY, "-d db -i eth0 -f 1704067200 -l 1704081600 -n 3 --plot sip", self.folder)
+        self.assertEqual((status, messages), (0, ""))
+        table, plot = output.split("Traffic, one column for 5m0s:\n\n")
+        self.assertIn("Query stats", table)
+        received, sent, axis = plot.rstrip("\n").split("\n")
+        self.assertRegex(received, r"^   in [▁▂▃▄▅▆▇█ ]+  peak \d+\.\d\d {1,2}k?B/s$")
+        self.assertRegex(sent, r"^  out [▁▂▃▄▅▆▇█ ]+  peak ")
+        self.assertIn("█", received)
+        self.assertEqual(24, len(re.findall("[▁▂▃▄▅▆▇█]", received)), "24 blocks have traffic")
+        self.assertIn("2024-01-01", axis)
+        self.assertNotIn("Traffic", run(GOQUERY, "-d db -i eth0 -f 1704067200 --plot -e csv sip", self.folder)[1])
+        _, only_in, _ = run(GOQUERY, "-d db -i eth0 -f 1704067200 -l 1704081600 --plot --in sip", self.folder)
+        self.assertNotIn("  out ", only_in)
+
+    def test_misspelt_columns(self):
+        status, _, messages = run(GOQUERY, "-d db -i eth0 sip,dprot", self.folder)
+        self.assertEqual(1, status)
+        self.assertIn("Did you mean dport instead of dprot?", messages)
+
     def manual(self, section):
         """The lines of literal blocks and example commands in a section of goquery(1)."""
         with open(MANUAL, encoding="utf-8") as f:

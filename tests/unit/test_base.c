@@ -1,6 +1,7 @@
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
 #include "proto/base/log.h"
+#include "proto/base/suggest.h"
 #include "proto/flow/flow.h"
 
 #include <errno.h>
@@ -107,12 +108,35 @@ static void log_writes_one_line_per_event(void **state)
     unlink(path);
 }
 
+static const char *nearest(const char *word)
+{
+    static const char *const known[] = {"sip", "dip", "dport", "proto", "time", "iface", "hostname"};
+    gp_suggestion s = {0};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        gp_suggest(&s, word, strlen(word), known[i]);
+    return s.best;
+}
+
+static void suggests_what_was_meant(void **state)
+{
+    (void)state;
+    assert_string_equal(nearest("sip"), "sip");
+    assert_string_equal(nearest("sipp"), "sip");
+    assert_string_equal(nearest("dprot"), "dport"); /* neighbours swapped */
+    assert_string_equal(nearest("hostnam"), "hostname");
+    assert_string_equal(nearest("ifcae"), "iface");
+    assert_null(nearest("banana"));
+    assert_null(nearest(""));
+    assert_null(nearest("0123456789012345678901234567890123456789012345678901234567890123456789"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_carries_context), cmocka_unit_test(error_never_overflows),
-        cmocka_unit_test(buf_builds_text),       cmocka_unit_test(buf_honours_its_limit),
-        cmocka_unit_test(addresses_round_trip),  cmocka_unit_test(log_writes_one_line_per_event),
+        cmocka_unit_test(suggests_what_was_meant),       cmocka_unit_test(error_carries_context),
+        cmocka_unit_test(error_never_overflows),         cmocka_unit_test(buf_builds_text),
+        cmocka_unit_test(buf_honours_its_limit),         cmocka_unit_test(addresses_round_trip),
+        cmocka_unit_test(log_writes_one_line_per_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

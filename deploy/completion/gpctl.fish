@@ -1,0 +1,23 @@
+# fish completion for gpctl.
+complete -c gpctl -f
+complete -c gpctl -n __fish_use_subcommand -a status -d 'capture status'
+complete -c gpctl -n __fish_use_subcommand -a config -d 'settings of the captures'
+complete -c gpctl -n __fish_use_subcommand -a log-level -d 'level of the log'
+complete -c gpctl -n __fish_use_subcommand -a version -d 'version'
+complete -c gpctl -n __fish_use_subcommand -a help -d 'help'
+complete -c gpctl -n '__fish_seen_subcommand_from status config' -a '(ls /sys/class/net 2>/dev/null)' -d interface
+complete -c gpctl -n '__fish_seen_subcommand_from log-level' -a 'debug info warn error'
+complete -c gpctl -n '__fish_seen_subcommand_from status' -s v -l detailed -d 'parsing errors, too'
+complete -c gpctl -n '__fish_seen_subcommand_from config' -s f -l file -r -F -d 'settings to send'
+complete -c gpctl -n '__fish_seen_subcommand_from config' -s r -l reload -d 'read the file again'
+complete -c gpctl -n '__fish_seen_subcommand_from config' -l silent -d 'print no changes'
+complete -c gpctl -s s -l server.addr -x -a 'localhost:8145 unix:/run/goprobe/goprobe.sock' -d 'address of the sensor'
+complete -c gpctl -l endpoints -r -F -d 'ask all hosts of a file'
+complete -c gpctl -s q -l hosts -x -d 'of that file only these'
+complete -c gpctl -s t -l timeout -x -d 'how long an answer may take'
+complete -c gpctl -l tls.ca -r -F -d 'CA to trust'
+complete -c gpctl -l tls.cert -r -F -d 'our certificate'
+complete -c gpctl -l tls.key -r -F -d 'its key'
+complete -c gpctl -l token.file -r -F -d 'file with the token'
+complete -c gpctl -l config -r -F -d 'configuration file'
+complete -c gpctl -s h -l help -d help

@@ -1,0 +1,16 @@
+#compdef gpctl
+# zsh completion for gpctl.
+local -a ifaces
+ifaces=(/sys/class/net/*(N:t))
+_arguments -S \
+    '(-s --server.addr)'{-s,--server.addr}'[address of the sensor]:address:(localhost\:8145 unix\:/run/goprobe/goprobe.sock)' \
+    '--endpoints[ask all hosts of a file]:file:_files' \
+    '(-q --hosts)'{-q,--hosts}'[of that file only these]:hosts:' \
+    '(-t --timeout)'{-t,--timeout}'[how long an answer may take]:duration:' \
+    '--tls.ca[CA to trust]:file:_files' '--tls.cert[our certificate]:file:_files' '--tls.key[its key]:file:_files' \
+    '--token.file[file with the token]:file:_files' '--config[configuration file]:file:_files' \
+    '(-v --detailed)'{-v,--detailed}'[parsing errors, too]' \
+    '(-f --file)'{-f,--file}'[settings to send]:file:_files' '(-r --reload)'{-r,--reload}'[read the file again]' \
+    '--silent[print no changes]' '(-h --help)'{-h,--help}'[help]' \
+    '1:command:(status config log-level version help)' \
+    "*:interface:($ifaces)"

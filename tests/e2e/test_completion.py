@@ -1,0 +1,118 @@
+"""Completion as the shells really do it: bash runs our function, fish is asked for candidates, zsh is watched at a
+terminal."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import tempfile
+import time
+import unittest
+
+import lab
+from lab import GOQUERY, GPCTL
+
+FOLDER = os.path.join(lab.TOP, "deploy", "completion")
+GENDB = os.path.join(lab.BUILD, "tests", "bench", "gp-gendb")
+
+
+class Completion(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="gpe2e."))
+        cls.db = os.path.join(cls.dir, "db")
+        for iface in ("eth0", "wlan0"):
+            subprocess.run([GENDB, cls.db, "1", "1", "1", "1"], check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+            os.rename(os.path.join(cls.db, "eth0"), os.path.join(cls.db, f"made-{iface}"))
+        cls.bin = os.path.join(cls.dir, "bin")
+        os.mkdir(cls.bin)
+        os.symlink(GOQUERY, os.path.join(cls.bin, "goquery"))
+        os.symlink(GPCTL, os.path.join(cls.bin, "gpctl"))
+        cls.env = {"PATH": f"{cls.bin}:/usr/bin:/bin", "HOME": cls.dir, "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+
+    def bash(self, program, *words):
+        script = f"""
+            source {FOLDER}/{program}.bash
+            COMP_WORDS=({program} {' '.join(f"'{w}'" for w in words)}) COMP_CWORD={len(words)}
+            _{program}
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        out = subprocess.run(["bash", "-c", script], env=self.env, capture_output=True, text=True, check=True).stdout
+        return out.split()
+
+    def fish(self, program, line):
+        script = f"source {FOLDER}/{program}.fish; complete -C {line!r}"
+        out = subprocess.run(["fish", "--no-config", "-c", script], env=self.env, capture_output=True, text=True,
+                             check=True)
+        self.assertEqual("", out.stderr)
+        return [text.split("\t")[0] for text in out.stdout.splitlines()]
+
+    def zsh(self, program, line):
+        """What the line becomes when TAB is typed behind it."""
+        startup = (f"autoload -Uz compinit; compinit -u -d {self.dir}/zcompdump; "
+                   f"_our() {{ source {FOLDER}/{program}.zsh; }}; compdef _our {program}; PS1='> '; unsetopt beep")
+        with open(os.path.join(self.dir, ".zshrc"), "w", encoding="utf-8") as f:
+            f.write(startup + "\n")
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve("/usr/bin/zsh", ["zsh", "-i"], self.env)
+        try:
+            self.read_until(fd, "> ")
+            os.write(fd, line.encode() + b"\t")
+            time.sleep(1.5)
+            os.write(fd, b"\x01print -r -- '\x05'\n")  # show the line as it is now
+            return self.read_until(fd, "\n> ", 4)
+        finally:
+            os.close(fd)
+            os.waitpid(pid, 0)
+
+    @staticmethod
+    def read_until(fd, text, seconds=15):
+        seen = ""
+        deadline = time.monotonic() + seconds
+        while text not in seen.replace("\r", "") and time.monotonic() < deadline:
+            if select.select([fd], [], [], 0.2)[0]:
+                seen += os.read(fd, 65536).decode(errors="replace")
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen)
+
+    def test_bash(self):
+        self.assertEqual(["made-eth0"], self.bash("goquery", "-d", self.db, "-i", "made-e"))
+        self.assertEqual(["any,made-wlan0"], self.bash("goquery", "-d", self.db, "-i", "any,made-w"))
+        self.assertEqual(["sip,dip"], self.bash("goquery", "sip,di"))
+        self.assertIn("list", self.bash("goquery", "l"))
+        self.assertEqual(["--sort.ascending", "--sort.by"], sorted(self.bash("goquery", "--sort")))
+        self.assertEqual(["csv"], self.bash("goquery", "-e", "c"))
+        self.assertEqual(["status"], self.bash("gpctl", "st"))
+        self.assertEqual(["--detailed"], self.bash("gpctl", "status", "--d"))
+        self.assertIn("lo", self.bash("gpctl", "status", "l"))
+
+    def test_fish(self):
+        self.assertEqual(["made-eth0"], self.fish("goquery", f"goquery -d {self.db} -i made-e"))
+        self.assertEqual(["any,made-wlan0"], self.fish("goquery", f"goquery -d {self.db} -i any,made-w"))
+        self.assertIn("sip,dip", self.fish("goquery", "goquery sip,di"))
+        self.assertIn("--query.live", self.fish("goquery", "goquery --query.l"))
+        self.assertEqual(["status"], self.fish("gpctl", "gpctl sta"))
+        self.assertEqual(["--detailed"], self.fish("gpctl", "gpctl status --det"))
+
+    def test_zsh(self):
+        self.assertIn("-i made-eth0", self.zsh("goquery", f"goquery -d {self.db} -i made-e"))
+        self.assertIn("sip,dport", self.zsh("goquery", "goquery sip,dpo"))
+        self.assertIn("gpctl status", self.zsh("gpctl", "gpctl sta"))
+
+    def test_every_flag_is_known(self):
+        """What completion offers is what the help explains, and both are what the program takes."""
+        flags = subprocess.run([GOQUERY, "completion", "flags"], capture_output=True, text=True, check=True).stdout.split()
+        for flag in flags:
+            done = subprocess.run([GOQUERY, flag], capture_output=True, text=True, check=False)
+            self.assertNotIn("unknown flag", done.stderr, flag)
+        with open(os.path.join(FOLDER, "gpctl.bash"), encoding="utf-8") as f:
+            offered = set(re.findall(r"--[a-z.]*[a-z]\b(?!\.\*)", f.read()))
+        helps = "".join(subprocess.run([GPCTL, *words, "--help"], capture_output=True, text=True, check=True).stdout
+                        for words in ([], ["status"], ["config"]))
+        self.assertEqual(set(), offered - set(re.findall(r"--[a-z.]*[a-z]", helps)))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
