@@ -12,9 +12,23 @@ export class ApiError extends Error {
 
 // The token lives as long as the tab: never in the URL, never on disk beyond it.
 const TOKEN = "goprobe.token";
+let inMemory = ""; // where the browser forbids storage
 export const token = {
-  get: (): string => sessionStorage.getItem(TOKEN) ?? "",
-  set: (text: string): void => (text ? sessionStorage.setItem(TOKEN, text) : sessionStorage.removeItem(TOKEN)),
+  get: (): string => {
+    try {
+      return sessionStorage.getItem(TOKEN) ?? inMemory;
+    } catch {
+      return inMemory;
+    }
+  },
+  set: (text: string): void => {
+    inMemory = text;
+    try {
+      sessionStorage.setItem(TOKEN, text);
+    } catch {
+      // Until the page is left, then.
+    }
+  },
 };
 
 async function problemOf(answer: Response): Promise<Problem> {

@@ -146,9 +146,11 @@ function Header(props: { name: string; version: string; chosen: Theme; onTheme: 
         <img src="/page/icon.svg" alt="" width="26" height="26" />
         <span>goprobe</span>
       </a>
-      <span class="service" title={props.version}>
-        {props.name}
-      </span>
+      {props.name && (
+        <span class="service" title={props.version}>
+          {props.name}
+        </span>
+      )}
       <nav aria-label="Page">
         <button type="button" class="plain round" onClick={props.onQueries} title="Saved and recent queries (q)">
           <Icon name="star" />
@@ -371,7 +373,7 @@ export function App() {
         To the results
       </a>
       <Header
-        name={around.info ? (around.fleet ? plural(around.hosts.length, "host") : (around.hosts[0] ?? "this host")) : ""}
+        name={around.hosts.length === 0 ? "" : around.fleet ? plural(around.hosts.length, "host") : around.hosts[0]!}
         version={version}
         chosen={chosen}
         onTheme={nextTheme}

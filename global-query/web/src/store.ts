@@ -9,22 +9,33 @@ const RECENT = "goprobe.recent";
 const SAVED = "goprobe.saved";
 const MOST_RECENT = 20;
 
+// The browser may forbid storage, or it may be full: the page works without.
+function readText(key: string): string | null {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function writeText(key: string, text: string): void {
+  try {
+    localStorage.setItem(key, text);
+  } catch {
+    // Nothing to do about it.
+  }
+}
+
 function read<T>(key: string): T[] {
   try {
-    const list: unknown = JSON.parse(localStorage.getItem(key) ?? "[]");
+    const list: unknown = JSON.parse(readText(key) ?? "[]");
     return Array.isArray(list) ? (list as T[]) : [];
   } catch {
     return [];
   }
 }
 
-function write(key: string, list: unknown[]): void {
-  try {
-    localStorage.setItem(key, JSON.stringify(list));
-  } catch {
-    // Full, or forbidden: the page works without.
-  }
-}
+const write = (key: string, list: unknown[]): void => writeText(key, JSON.stringify(list));
 
 export const recent = (): string[] => read<string>(RECENT).filter((p) => typeof p === "string");
 export const remember = (params: string): void =>
@@ -40,11 +51,11 @@ const THEME = "goprobe.theme";
 export type Theme = "auto" | "light" | "dark";
 export const theme = {
   get: (): Theme => {
-    const t = localStorage.getItem(THEME);
+    const t = readText(THEME);
     return t === "light" || t === "dark" ? t : "auto";
   },
   set: (t: Theme): void => {
-    localStorage.setItem(THEME, t);
+    writeText(THEME, t);
     theme.apply(t);
   },
   apply: (t: Theme): void => {
