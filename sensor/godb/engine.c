@@ -12,6 +12,9 @@
 
 /* ---- engine ---------------------------------------------------------------------------------------- */
 
+/* Of the memory, for the tables and rows of all queries that run at the same time. */
+enum { MOST_PCT = 90 };
+
 /* Those this process may run on (taskset, cpusets of containers), not all there are. */
 static unsigned usable_cpus(void)
 {
@@ -51,6 +54,7 @@ gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *er
     e->threads = threads > GP_MAX_WORKERS ? GP_MAX_WORKERS : threads;
     e->max_concurrent = cfg->max_concurrent;
     e->memory = cfg->memory ? cfg->memory : usable_memory();
+    e->budget.limit = e->memory / 100 * MOST_PCT;
     e->live = cfg->live;
     e->log = cfg->log;
     pthread_condattr_t attr;
@@ -158,13 +162,14 @@ static void free_run(query_run *q)
         gp_segpool_free(q->pools[w]);
     free(q->ifaces);
     gp_strlist_free(q->db_ifaces, q->n_db_ifaces);
+    gp_mem_give(&q->budget, atomic_load(&q->budget.used)); /* for rows: they are the caller's now */
     pthread_cond_destroy(&q->done);
     pthread_mutex_destroy(&q->lock);
 }
 
 static void init_run(query_run *q, gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks)
 {
-    *q = (query_run){.engine = e, .stmt = stmt, .hooks = hooks};
+    *q = (query_run){.engine = e, .stmt = stmt, .hooks = hooks, .budget.parent = &e->budget};
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

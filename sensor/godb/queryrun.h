@@ -24,7 +24,8 @@ struct gp_engine {
     char *db;
     unsigned threads;
     unsigned max_concurrent;
-    uint64_t memory; /* bytes */
+    uint64_t memory;      /* bytes */
+    gp_mem_budget budget; /* of all queries together */
     gp_live_source live;
     gp_log *log;
     pthread_mutex_t lock; /* guards what follows */

@@ -47,17 +47,34 @@ void gp_segpool_free(gp_segpool *p)
         munmap(r->map, r->map_size);
         free(r);
     }
-    atomic_fetch_sub(&p->budget->used, p->charged);
+    gp_mem_give(p->budget, p->charged);
     free(p);
 }
 
-bool gp_mem_take(gp_mem_budget *b, uint64_t size)
+static bool take_here(gp_mem_budget *b, uint64_t size)
 {
     uint64_t used = atomic_fetch_add(&b->used, size) + size;
     if (used <= b->limit)
         return true;
     atomic_fetch_sub(&b->used, size);
     return false;
+}
+
+bool gp_mem_take(gp_mem_budget *b, uint64_t size)
+{
+    if (!take_here(b, size))
+        return false;
+    if (!b->parent || take_here(b->parent, size))
+        return true;
+    atomic_fetch_sub(&b->used, size);
+    return false;
+}
+
+void gp_mem_give(gp_mem_budget *b, uint64_t size)
+{
+    atomic_fetch_sub(&b->used, size);
+    if (b->parent)
+        atomic_fetch_sub(&b->parent->used, size);
 }
 
 static bool charge(gp_segpool *p, size_t size)
@@ -69,6 +86,12 @@ static bool charge(gp_segpool *p, size_t size)
 
 gp_code gp_mem_fail(const gp_mem_budget *b, gp_error *err)
 {
+    if (b->parent && atomic_load(&b->parent->used) > b->limit)
+        return gp_fail(
+            err, GP_ENOMEM,
+            "memory limit exceeded: the queries that run at the moment need all of the %llu MiB that they "
+            "may use together; ask again later, or narrow the query",
+            (unsigned long long)(b->parent->limit >> 20));
     return gp_fail(err, GP_ENOMEM,
                    "memory limit exceeded: the query needs more than %u%% of this host's memory (%llu MiB); "
                    "narrow the time range, the attributes or the condition, or raise max_mem_pct",

@@ -6,9 +6,9 @@
  * regions of 2 MiB and more ask for huge pages (madvise(2), MADV_HUGEPAGE): a table of many flows is
  * touched at random, and with small pages faults and TLB misses cost more than the work itself.
  *
- * All pools of a query draw on one gp_mem_budget, region by region. Thread-safety: a pool belongs to one
- * thread, the budget is shared. A segment may be returned to another pool of the same query; the memory
- * stays valid until the pool that it came from is freed.
+ * All pools of a query draw on one gp_mem_budget, region by region, and all queries of an engine on a common
+ * one. Thread-safety: a pool belongs to one thread, the budget is shared. A segment may be returned to
+ * another pool of the same query; the memory stays valid until the pool that it came from is freed.
  */
 #ifndef GP_GODB_SEGPOOL_H
 #define GP_GODB_SEGPOOL_H
@@ -22,6 +22,7 @@
 enum { GP_SEGMENT_SIZE = 1 << 16, GP_CELL_SIZE = 32 }; /* bytes; segments are aligned to 64 bytes at least */
 
 typedef struct gp_mem_budget {
+    struct gp_mem_budget *parent; /* what is taken here is taken there, too; NULL: none */
     atomic_uint_fast64_t used;
     uint64_t limit; /* bytes */
     unsigned pct;   /* for the message */
@@ -30,6 +31,7 @@ typedef struct gp_mem_budget {
 /* Takes `size` bytes of the budget for memory that the caller gets elsewhere; false when there are not so
  * many left: nothing is taken then. */
 bool gp_mem_take(gp_mem_budget *b, uint64_t size);
+void gp_mem_give(gp_mem_budget *b, uint64_t size);
 /* GP_ENOMEM: the budget is spent, and what to do. */
 gp_code gp_mem_fail(const gp_mem_budget *b, gp_error *err);
 

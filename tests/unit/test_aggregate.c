@@ -347,6 +347,28 @@ static void equal_neighbours_are_added_up(void **state)
     }
 }
 
+static void queries_share_a_budget(void **state)
+{
+    (void)state;
+    gp_mem_budget all = {.limit = 100 << 20};
+    gp_mem_budget one = {.parent = &all, .limit = 60 << 20, .pct = 60};
+    gp_mem_budget two = {.parent = &all, .limit = 60 << 20, .pct = 60};
+    gp_error err = GP_ERROR_INIT;
+    assert_false(gp_mem_take(&one, 61 << 20));
+    assert_int_equal(gp_mem_fail(&one, &err), GP_ENOMEM);
+    assert_non_null(strstr(err.msg, "60%"));
+    assert_true(gp_mem_take(&one, 60 << 20));
+    assert_false(gp_mem_take(&two, 60 << 20));
+    assert_true(gp_mem_take(&two, 40 << 20));
+    assert_false(gp_mem_take(&two, 1));
+    assert_int_equal(gp_mem_fail(&two, &err), GP_ENOMEM);
+    assert_non_null(strstr(err.msg, "together"));
+    gp_mem_give(&one, 60 << 20);
+    assert_true(gp_mem_take(&two, 20 << 20));
+    gp_mem_give(&two, 60 << 20);
+    assert_int_equal(atomic_load(&all.used), 0);
+}
+
 static void dense_tables_have_a_place_for_all(void **state)
 {
     (void)state;
@@ -393,6 +415,7 @@ int main(void)
         cmocka_unit_test(keys_round_trip),
         cmocka_unit_test(tables_sum_and_merge),
         cmocka_unit_test(counters_outgrow_32_bits),
+        cmocka_unit_test(queries_share_a_budget),
         cmocka_unit_test(counter_columns_are_read_as_they_were_packed),
         cmocka_unit_test(equal_neighbours_are_added_up),
         cmocka_unit_test(budget_is_kept),

@@ -188,6 +188,28 @@ static void swapped_columns_are_noticed_by_their_sizes(void **state)
     assert_second_day_only(fx, BLOCKS);
 }
 
+/* What nothing asks of single flows is known without them. */
+static void totals_need_no_columns(void **state)
+{
+    const fixture *fx = *state;
+    char path[PATH_LEN + NAME_LEN];
+    gp_result got;
+    gp_iface_totals totals;
+    for (unsigned col = 0; col < GP_COL_COUNT; col++) {
+        column_path(fx, col, path);
+        assert_int_equal(unlink(path), 0);
+    }
+    ask(fx, "iface", NULL, first_day, NULL, &got);
+    assert_int_equal(got.n_rows, 1);
+    assert_int_equal(got.stats.blocks_corrupted, 0);
+    assert_int_equal(got.stats.bytes_loaded, 0);
+    assert_memory_equal(&got.rows[0].c, &fx->whole.totals, sizeof got.rows[0].c);
+    gp_result_free(&got);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", first_day, INT64_MAX, &totals, NULL), GP_OK);
+    assert_memory_equal(&totals.c, &fx->whole.totals, sizeof totals.c);
+    assert_true(totals.n_v4 > 0 && totals.n_v6 > 0);
+}
+
 /* ---- metadata that lies ---- */
 
 static void write_file(const char *path, const void *data, size_t len)
@@ -372,6 +394,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_column_costs_its_day, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_before_a_cut_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(swapped_columns_are_noticed_by_their_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(totals_need_no_columns, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_that_lies_costs_its_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(flips_of_bits_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_day_that_is_renamed_is_found_again, setup, teardown),
