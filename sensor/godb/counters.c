@@ -59,15 +59,24 @@ static bool without_gaps(const uint32_t *rows, size_t n)
     return n > 0 && rows[n - 1] - rows[0] == n - 1;
 }
 
-/* Two values of `width` bytes side by side become two words, in each half of a vector. */
-AVX2 static __m256i spreading(unsigned width)
+/* Two values of a width side by side become two words, in each half of a vector: by width. */
+#define Z 0x80 /* a zero */
+static const uint8_t spreads[9][16] = {
+    {0},
+    {0, Z, Z, Z, Z, Z, Z, Z, 1, Z, Z, Z, Z, Z, Z, Z},
+    {0, 1, Z, Z, Z, Z, Z, Z, 2, 3, Z, Z, Z, Z, Z, Z},
+    {0, 1, 2, Z, Z, Z, Z, Z, 3, 4, 5, Z, Z, Z, Z, Z},
+    {0, 1, 2, 3, Z, Z, Z, Z, 4, 5, 6, 7, Z, Z, Z, Z},
+    {0, 1, 2, 3, 4, Z, Z, Z, 5, 6, 7, 8, 9, Z, Z, Z},
+    {0, 1, 2, 3, 4, 5, Z, Z, 6, 7, 8, 9, 10, 11, Z, Z},
+    {0, 1, 2, 3, 4, 5, 6, Z, 7, 8, 9, 10, 11, 12, 13, Z},
+    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+};
+#undef Z
+
+AVX2 static inline __m256i spreading(unsigned width)
 {
-    uint8_t from[16];
-    for (unsigned i = 0; i < sizeof from; i++) {
-        unsigned byte = i % 8;
-        from[i] = (uint8_t)(byte < width ? i / 8 * width + byte : 0x80);
-    }
-    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)from));
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)spreads[width]));
 }
 
 /* Four values. Reads 16 bytes from the first and from the third on: GP_PACKED_SLACK covers them. */
