@@ -285,9 +285,13 @@ static void limits_cut_exactly(void **state)
 {
     static const uint64_t limits[] = {1, 511, 512, 513, 1100, 5000};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        check(*state, &(query){.type = "raw", .limit = limits[i]});
-        check(*state, &(query){.type = "raw", .limit = limits[i], .sort_by = "bytes", .ascending = true});
-        check(*state, &(query){.type = "time,sip,dport", .limit = limits[i], .sort_by = "packets"});
+        query q = {.type = "raw", .last = "1456444800", .limit = limits[i]};
+        check(*state, &q);
+        q.sort_by = "bytes";
+        q.ascending = true;
+        check(*state, &q);
+        q = (query){.type = "time,sip,dport", .last = q.last, .limit = q.limit, .sort_by = "packets"};
+        check(*state, &q);
     }
 }
 
