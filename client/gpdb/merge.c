@@ -205,22 +205,6 @@ static gp_code check_paths(const merge *m, gp_error *err)
     return GP_OK;
 }
 
-static gp_code make_destination(const merge *m, gp_error *err)
-{
-    char path[GP_DB_PATH_MAX];
-    snprintf(path, sizeof path, "%s", m->to);
-    for (char *slash = path; slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash)
-            *slash = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST)
-            return gp_fail_errno(err, errno, "failed to create destination path `%s`", m->to);
-        if (slash)
-            *slash = '/';
-    }
-    return GP_OK;
-}
-
 static void print_summary(const merge *m)
 {
     printf("Merge completed (dry-run=%s)\nInterfaces processed: %zu\nDays copied: %zu\nDays rebuilt: %zu\n"
@@ -237,7 +221,7 @@ gp_code run_merge(const options *o, int *exit_code, gp_error *err)
         m.tolerance = DEFAULT_TOLERANCE;
     gp_code code = check_paths(&m, err);
     if (code == GP_OK && !o->dry_run)
-        code = make_destination(&m, err);
+        code = gp_folders_make(m.to, 0755, err);
     if (code == GP_OK)
         code = merge_ifaces(&m, err);
     if (code != GP_OK)

@@ -35,18 +35,22 @@ static gp_code sync_folder(const char *path, gp_error *err)
     return rc == 0 || saved == EINVAL ? GP_OK : gp_fail_errno(err, saved, "cannot sync folder '%s'", path);
 }
 
-/* Makes every folder above the last part of the path. */
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void folder_of(const char *path, char *dst)
+{
+    snprintf(dst, GP_DB_PATH_MAX, "%.*s", (int)(last_part(path) - path - 1), path);
+}
+
 static gp_code make_parents(const char *path, gp_error *err)
 {
-    char copy[GP_DB_PATH_MAX];
-    snprintf(copy, sizeof copy, "%s", path);
-    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(copy, 0755) != 0 && errno != EEXIST)
-            return gp_fail_errno(err, errno, "cannot create folder '%s'", copy);
-        *slash = '/';
-    }
-    return GP_OK;
+    char folder[GP_DB_PATH_MAX];
+    folder_of(path, folder);
+    return gp_folders_make(folder, 0755, err);
 }
 
 static gp_code copy_bytes(int from, int to, const char *name, gp_error *err)
@@ -234,12 +238,6 @@ gp_code gp_stage_build(gp_stage *s, const char *iface, int64_t day, const gp_blo
     return code;
 }
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static gp_code join(char *dst, const char *folder, const char *name, gp_error *err)
 {
     if (snprintf(dst, GP_DB_PATH_MAX, "%s/%s", folder, name) < GP_DB_PATH_MAX)
@@ -258,11 +256,6 @@ gp_code gp_stage_copy(gp_stage *s, const char *iface, int64_t day, const char *p
 }
 
 /* ---- exchanging --------------------------------------------------------------------------------------- */
-
-static void folder_of(const char *path, char *dst)
-{
-    snprintf(dst, GP_DB_PATH_MAX, "%.*s", (int)(last_part(path) - path - 1), path);
-}
 
 gp_code gp_stage_remove(gp_stage *s, const char *path, gp_error *err)
 {

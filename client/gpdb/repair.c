@@ -149,20 +149,29 @@ static gp_code put_aside(const repair *r, const char *path, gp_error *err)
     return code;
 }
 
-/* A writer that adds a block replaces .blockmeta: then what was checked is no longer what is there. */
-static gp_code check_unchanged(const day_group *g, const struct stat *before, gp_error *err)
+/* 0: there is none. */
+static ino_t meta_inode(const gp_day_folder *folder)
 {
-    for (size_t i = 0; i < g->n; i++) {
-        char path[GP_DB_PATH_MAX];
-        struct stat now = {0};
-        snprintf(path, sizeof path, "%s/" GP_BLOCKMETA_FILE, g->folders[i].path);
-        if (stat(path, &now) != 0)
-            now.st_ino = 0;
-        if (now.st_ino != before[i].st_ino)
+    char path[GP_DB_PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/" GP_BLOCKMETA_FILE, folder->path);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static void remember(const day_group *g, ino_t *before)
+{
+    for (size_t i = 0; i < g->n; i++)
+        before[i] = meta_inode(&g->folders[i]);
+}
+
+/* A writer that adds a block replaces .blockmeta: then what was checked is no longer what is there. */
+static gp_code check_unchanged(const day_group *g, const ino_t *before, gp_error *err)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (meta_inode(&g->folders[i]) != before[i])
             return gp_fail(err, GP_EBUSY,
                            "'%s' was written to while it was repaired; stop goprobe and repair again",
                            g->folders[i].path);
-    }
     return GP_OK;
 }
 
@@ -179,16 +188,6 @@ static gp_code replace(repair *r, const day_group *g, size_t kept, gp_error *err
     for (size_t i = kept ? 1 : 0; i < g->n && code == GP_OK; i++)
         code = gp_stage_remove(r->stage, g->folders[i].path, err);
     return code;
-}
-
-static void remember(const day_group *g, struct stat *before)
-{
-    for (size_t i = 0; i < g->n; i++) {
-        char path[GP_DB_PATH_MAX];
-        snprintf(path, sizeof path, "%s/" GP_BLOCKMETA_FILE, g->folders[i].path);
-        if (stat(path, &before[i]) != 0)
-            before[i].st_ino = 0;
-    }
 }
 
 static void tell_plan(const repair *r, const day_group *g, size_t kept, size_t had)
@@ -219,7 +218,7 @@ static gp_code rescue(repair *r, const day_group *g, gp_error *err)
     tell_plan(r, g, kept, had);
     if (r->o->dry_run)
         return GP_OK;
-    struct stat *before = calloc(g->n + 1, sizeof *before);
+    ino_t *before = calloc(g->n + 1, sizeof *before);
     if (!before)
         return gp_fail(err, GP_ENOMEM, "out of memory for a repair");
     remember(g, before);

@@ -47,25 +47,11 @@ static mode_t folder_mode(mode_t files)
     return files | (files & 0444) >> 2;
 }
 
-static gp_code make_folders(const gp_appender *a, char *path, gp_error *err)
-{
-    for (char *slash = path; slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash)
-            *slash = '\0';
-        if (mkdir(path, folder_mode(a->cfg.permissions)) != 0 && errno != EEXIST)
-            return gp_fail_errno(err, errno, "cannot create folder '%s'", path);
-        if (slash)
-            *slash = '/';
-    }
-    return GP_OK;
-}
-
 static gp_code open_month(gp_appender *a, gp_error *err)
 {
     a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (a->month_fd < 0 && errno == ENOENT) {
-        gp_code code = make_folders(a, a->month_path, err);
+        gp_code code = gp_folders_make(a->month_path, folder_mode(a->cfg.permissions), err);
         if (code != GP_OK)
             return code;
         a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -191,16 +177,11 @@ static gp_code write_exact(const gp_appender *a, int fd, const void *data, size_
     return GP_OK;
 }
 
-static void column_file(gp_column col, char name[static 32])
-{
-    snprintf(name, 32, "%s" GP_COLUMN_SUFFIX, gp_column_name(col));
-}
-
 gp_code gp_appender_column(gp_appender *a, gp_column col, gp_codec_type codec, const void *stored,
                            uint32_t len, uint32_t raw_len, gp_error *err)
 {
-    char name[32];
-    column_file(col, name);
+    char name[GP_COLUMN_FILE_MAX];
+    gp_column_file(col, name);
     step(a, name);
     if (a->col_fd[col] < 0)
         a->col_fd[col] = openat(a->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
@@ -324,7 +305,7 @@ static gp_code finish_columns(gp_appender *a, gp_error *err)
         int fd = a->col_fd[i];
         if (fd < 0)
             continue;
-        column_file((gp_column)i, name);
+        gp_column_file((gp_column)i, name);
         if (code == GP_OK)
             code = sync_fd(a, fd, name, err);
         a->col_fd[i] = -1;

@@ -138,6 +138,18 @@ gp_code gp_codec_check(gp_codec_type t, size_t len, size_t raw_len, gp_error *er
                    gp_codec_name(t), raw_len);
 }
 
+/* The most that a byte can stand for: in lz4 255 bytes of a match (lz4 Block Format, "Matchlength"), in zstd
+ * a third of a block that repeats one byte (RFC 8878, 3.1.1.2). */
+bool gp_codec_can_hold(gp_codec_type t, uint64_t len, uint64_t raw_len)
+{
+    enum { LZ4_MOST = 255, ZSTD_MOST = (128 << 10) / 3 + 1 };
+    if (t == GP_CODEC_LZ4)
+        return raw_len / LZ4_MOST <= len;
+    if (t == GP_CODEC_ZSTD)
+        return raw_len / ZSTD_MOST <= len;
+    return raw_len <= len;
+}
+
 static gp_code decompress_zstd(gp_codec *c, const uint8_t *src, size_t len, uint8_t *raw, size_t raw_len,
                                gp_error *err)
 {

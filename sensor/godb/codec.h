@@ -35,6 +35,9 @@ gp_code gp_codec_compress(gp_codec *c, gp_codec_type t, int level, const uint8_t
                           uint8_t *dst, size_t dst_cap, size_t *out_len, gp_error *err);
 /* GP_ECORRUPT where `len` bytes cannot possibly hold raw_len: to be asked before memory is sized by that. */
 gp_code gp_codec_check(gp_codec_type t, size_t len, size_t raw_len, gp_error *err);
+/* Whether len stored bytes can become raw_len bytes at all: to be asked before memory is sized by what
+ * metadata says. */
+bool gp_codec_can_hold(gp_codec_type t, uint64_t len, uint64_t raw_len);
 /* GP_ECORRUPT unless exactly raw_len bytes come out. */
 gp_code gp_codec_decompress(gp_codec *c, gp_codec_type t, const uint8_t *src, size_t len, uint8_t *raw,
                             size_t raw_len, gp_error *err);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 static gp_code checked_path(int n, const char *what, gp_error *err)
@@ -13,6 +14,29 @@ static gp_code checked_path(int n, const char *what, gp_error *err)
     if (n > 0 && n < GP_DB_PATH_MAX)
         return GP_OK;
     return gp_fail(err, GP_EINVAL, "the path of %s is too long", what);
+}
+
+gp_code gp_folders_make(const char *path, mode_t mode, gp_error *err)
+{
+    char copy[GP_DB_PATH_MAX];
+    gp_code code = checked_path(snprintf(copy, sizeof copy, "%s", path), path, err);
+    if (code != GP_OK)
+        return code;
+    for (char *slash = copy; slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash)
+            *slash = '\0';
+        if (mkdir(copy, mode) != 0 && errno != EEXIST)
+            return gp_fail_errno(err, errno, "cannot create folder '%s'", copy);
+        if (slash)
+            *slash = '/';
+    }
+    return GP_OK;
+}
+
+void gp_column_file(gp_column col, char dst[static GP_COLUMN_FILE_MAX])
+{
+    snprintf(dst, GP_COLUMN_FILE_MAX, "%s" GP_COLUMN_SUFFIX, gp_column_name(col));
 }
 
 gp_code gp_iface_path(const char *db, const char *iface, char *dst, gp_error *err)

@@ -9,8 +9,10 @@
 #define GP_GODB_DAYPATH_H
 
 #include "proto/base/error.h"
+#include "proto/query/column.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { GP_DB_PATH_MAX = 4096, GP_DAY_SECONDS = 86400 };
 #define GP_BLOCKMETA_FILE   ".blockmeta"
@@ -21,6 +23,12 @@ static inline int64_t gp_day_start(int64_t ts)
 {
     return ts - ts % GP_DAY_SECONDS;
 }
+
+/* Makes the folder `path` and those above it that are missing. */
+gp_code gp_folders_make(const char *path, mode_t mode, gp_error *err);
+/* "sip.gpf" */
+enum { GP_COLUMN_FILE_MAX = 32 };
+void gp_column_file(gp_column col, char dst[static GP_COLUMN_FILE_MAX]);
 
 /* <db>/<iface>; refuses names that would leave the database folder. dst holds GP_DB_PATH_MAX. */
 gp_code gp_iface_path(const char *db, const char *iface, char *dst, gp_error *err);

@@ -87,22 +87,29 @@ static gp_code read_column(gp_flowread *r, gp_day *day, size_t block, gp_column 
     return GP_OK;
 }
 
+/* Makes room for n rows. Every column is decoded before: a count that lies fails before memory is sized by
+ * it. */
+static gp_code reserve(gp_flowread *r, gp_day *day, size_t block, size_t n, gp_error *err)
+{
+    gp_code code = GP_OK;
+    for (unsigned col = 0; col < GP_COL_COUNT && code == GP_OK; col++)
+        code = gp_day_read_column(day, r->codec, block, (gp_column)col, &r->raw, err);
+    if (code != GP_OK)
+        return code;
+    gp_flow *more = realloc(r->flows, n * sizeof *more);
+    if (!more)
+        return gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu flows", n);
+    r->flows = more;
+    r->cap = n;
+    return GP_OK;
+}
+
 gp_code gp_flowread_block(gp_flowread *r, gp_day *day, size_t block, const gp_flow **flows, size_t *n,
                           gp_error *err)
 {
     const gp_block_info *b = &gp_day_meta(day)->blocks[block];
     size_t rows = (size_t)(b->n_v4 + b->n_v6);
-    gp_code code = GP_OK;
-    if (rows > r->cap) {
-        /* The smallest column is decoded first: a count that lies fails before memory is sized by it. */
-        code = gp_day_read_column(day, r->codec, block, GP_COL_PROTO, &r->raw, err);
-        gp_flow *more = code == GP_OK ? realloc(r->flows, rows * sizeof *more) : NULL;
-        if (!more)
-            return code != GP_OK ? code
-                                 : gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu flows", rows);
-        r->flows = more;
-        r->cap = rows;
-    }
+    gp_code code = rows > r->cap ? reserve(r, day, block, rows, err) : GP_OK;
     for (unsigned col = 0; col < GP_COL_COUNT && rows && code == GP_OK; col++)
         code = read_column(r, day, block, (gp_column)col, err);
     if (code != GP_OK)

@@ -315,11 +315,11 @@ void gp_day_use_buffers(gp_day *d, gp_day_buffers *b)
 static gp_code open_column(gp_day *d, gp_column col, gp_error *err)
 {
     column_file *f = &d->col[col];
-    char name[32];
+    char name[GP_COLUMN_FILE_MAX];
     struct stat st;
     if (f->fd >= 0)
         return GP_OK;
-    snprintf(name, sizeof name, "%s.gpf", gp_column_name(col));
+    gp_column_file(col, name);
     f->fd = openat(d->fd, name, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0 || fstat(f->fd, &st) != 0)
         return gp_fail_errno(err, errno, "cannot open %s/%s", d->path, name);
@@ -378,11 +378,10 @@ static gp_code fill_window(gp_day *d, gp_column col, window *w, const gp_block_l
     return code;
 }
 
-/* The stored bytes of a block. */
+/* The stored bytes of a block whose sizes were checked. */
 static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, const uint8_t **out,
                            gp_error *err)
 {
-    column_file *f = &d->col[col];
     gp_code code = open_column(d, col, err);
     if (code == GP_OK && !d->buffers) {
         code = gp_day_buffers_new(&d->buffers, err);
@@ -390,10 +389,6 @@ static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, co
     }
     if (code != GP_OK)
         return code;
-    if (loc->offset > f->size || loc->len > f->size - loc->offset)
-        return gp_fail(err, GP_ECORRUPT, "%s.gpf has %llu bytes, the block's data ends at %llu",
-                       gp_column_name(col), (unsigned long long)f->size,
-                       (unsigned long long)(loc->offset + loc->len));
     window *w = &d->buffers->col[col];
     if (loc->offset < w->start || loc->offset + loc->len > w->end)
         code = fill_window(d, col, w, loc, err);
@@ -421,31 +416,54 @@ static gp_code check_raw_len(const gp_block_info *b, gp_column col, uint64_t len
                    (unsigned long long)b->n_v6, (unsigned long long)least);
 }
 
-gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
+/* Everything that can be known of a column's sizes is asked before memory is sized by it. */
+static gp_code check_sizes(const gp_day *d, const gp_block_info *info, gp_column col, gp_error *err)
+{
+    const gp_block_loc *loc = &info->col[col];
+    gp_code code = check_raw_len(info, col, loc->raw_len, err);
+    if (code != GP_OK)
+        return code;
+    if (!gp_codec_can_hold((gp_codec_type)loc->codec, loc->len, loc->raw_len))
+        return gp_fail(err, GP_ECORRUPT, "%u stored bytes cannot become the %u that its metadata says",
+                       loc->len, loc->raw_len);
+    if (loc->offset <= d->col[col].size && loc->len <= d->col[col].size - loc->offset)
+        return GP_OK;
+    return gp_fail(err, GP_ECORRUPT, "%s.gpf has %llu bytes, the block's data ends at %llu",
+                   gp_column_name(col), (unsigned long long)d->col[col].size,
+                   (unsigned long long)(loc->offset + loc->len));
+}
+
+static gp_code read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
                            gp_error *err)
 {
     const gp_block_info *info = &d->meta.blocks[block];
     const gp_block_loc *loc = &info->col[col];
     const uint8_t *packed = NULL;
-    gp_buf_clear(raw);
-    /* Checked before any memory is sized by it. */
-    gp_code code = loc->raw_len || loc->len ? check_raw_len(info, col, loc->raw_len, err) : GP_OK;
+    gp_code code = loc->raw_len ? open_column(d, col, err) : GP_OK;
+    if (code == GP_OK && (loc->raw_len || loc->len))
+        code = check_sizes(d, info, col, err);
     if (code != GP_OK)
         return code;
-    if (loc->raw_len > 0) {
-        code = fetch_block(d, col, loc, &packed, err);
-        if (code == GP_OK)
-            code = gp_codec_check((gp_codec_type)loc->codec, loc->len, loc->raw_len, err);
-    }
-    if (code == GP_OK && !gp_buf_reserve(raw, (size_t)loc->raw_len + GP_PACKED_SLACK))
+    if (!gp_buf_reserve(raw, (size_t)loc->raw_len + GP_PACKED_SLACK))
         return gp_fail(err, GP_ENOMEM, "out of memory for a column of %u bytes", loc->raw_len);
-    if (code == GP_OK && loc->raw_len > 0)
+    if (loc->raw_len == 0)
+        return GP_OK;
+    code = fetch_block(d, col, loc, &packed, err);
+    if (code == GP_OK)
         code = gp_codec_decompress(codec, (gp_codec_type)loc->codec, packed, loc->len, (uint8_t *)raw->data,
                                    loc->raw_len, err);
-    if (code == GP_ECORRUPT || code == GP_EUNSUPPORTED)
-        gp_error_prefix(err, "column %s", gp_column_name(col));
     if (code == GP_OK)
         raw->len = loc->raw_len;
+    return code;
+}
+
+gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column col, gp_buf *raw,
+                           gp_error *err)
+{
+    gp_buf_clear(raw);
+    gp_code code = read_column(d, codec, block, col, raw, err);
+    if (code == GP_ECORRUPT || code == GP_EUNSUPPORTED)
+        gp_error_prefix(err, "column %s", gp_column_name(col));
     return code;
 }
 

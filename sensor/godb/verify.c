@@ -176,12 +176,12 @@ static uint64_t end_of_blocks(const gp_blockmeta *m, gp_column col)
 
 static void check_file(check *c, gp_column col)
 {
-    char name[32];
+    char name[GP_COLUMN_FILE_MAX];
     struct stat st;
     int64_t first = 0;
     const gp_blockmeta *m = c->meta;
     uint64_t end = end_of_blocks(m, col);
-    snprintf(name, sizeof name, "%s" GP_COLUMN_SUFFIX, gp_column_name(col));
+    gp_column_file(col, name);
     if (m->col_end[col] != end)
         report(c, true, WHOLE_DAY,
                GP_BLOCKMETA_FILE " states that %s ends at byte %llu, its blocks end at %llu", name,
@@ -204,8 +204,8 @@ static bool is_ours(const char *name)
     if (strcmp(name, GP_BLOCKMETA_FILE) == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
     for (unsigned col = 0; col < GP_COL_COUNT; col++) {
-        char file[32];
-        snprintf(file, sizeof file, "%s" GP_COLUMN_SUFFIX, gp_column_name((gp_column)col));
+        char file[GP_COLUMN_FILE_MAX];
+        gp_column_file((gp_column)col, file);
         if (strcmp(name, file) == 0)
             return true;
     }
