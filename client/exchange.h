@@ -26,6 +26,12 @@ typedef struct gp_exchange gp_exchange;
 gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err);
 void gp_loop_free(gp_loop *l); /* no exchange may be left */
 
+/* Bytes that answers under way may take together (fanout.h). */
+typedef struct gp_in_flight {
+    size_t own;  /* what each exchange may always take */
+    size_t left; /* what is left for those that need more */
+} gp_in_flight;
+
 typedef struct gp_exchange_config {
     const char *addr; /* must outlive the exchange */
     gp_client_access access;
@@ -34,12 +40,13 @@ typedef struct gp_exchange_config {
      */
     const gp_buf *args;
     const gp_buf *v4_args;
-    const char *v4_params;  /* "a=b&c=d"; NULL: none */
-    const char *request_id; /* NULL: none */
-    int64_t timeout_ns;     /* 0: none */
-    size_t max_response;    /* bytes; 0: no limit */
-    uint64_t max_rows;      /* 0: no limit */
-    void *owner;            /* the caller's, see gp_exchange_owner */
+    const char *v4_params;   /* "a=b&c=d"; NULL: none */
+    const char *request_id;  /* NULL: none */
+    int64_t timeout_ns;      /* 0: none */
+    size_t max_response;     /* bytes; 0: no limit */
+    gp_in_flight *in_flight; /* NULL: no limit; must outlive the exchange */
+    uint64_t max_rows;       /* 0: no limit; not for sensors of v4, which never cut */
+    void *owner;             /* the caller's, see gp_exchange_owner */
 } gp_exchange_config;
 
 /* GP_EINVAL: the address is none. Whether the host can be reached shows later, as its outcome. */

@@ -26,7 +26,7 @@ static void end(gp_exchange *x)
 {
     http_exchange *h = (http_exchange *)x;
     stop_transfer(h);
-    gp_buf_free(&h->call.answer);
+    gp_call_end(&h->call);
     gp_buf_free(&h->path);
     gp_client_free(h->client);
     free(h);
@@ -50,7 +50,8 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
         gp_buf_printf(&h->path, "?%s", cfg->v4_params);
     if (rc == GP_OK && h->path.failed)
         rc = gp_fail(err, GP_ENOMEM, "out of memory for asking %s", cfg->addr);
-    h->call = (gp_call){.method = "POST", .path = h->path.data, .body = cfg->v4_args};
+    h->call =
+        (gp_call){.method = "POST", .path = h->path.data, .body = cfg->v4_args, .in_flight = cfg->in_flight};
     if (rc == GP_OK)
         rc = gp_client_begin(h->client, &h->call, err);
     if (rc == GP_OK) {
@@ -81,10 +82,10 @@ static gp_code result(gp_exchange *x, gp_result *out, gp_problem *problem, gp_er
     bool narrows = rc == GP_OK && gp_client_header(h->client, GP_NARROW_HEADER);
     stop_transfer(h); /* gives the connection to the next exchange */
     if (rc == GP_OK)
-        rc = gp_client_parse_result(a->data ? a->data : "", a->len, h->max_rows, out, err);
+        rc = gp_client_parse_result(a->data ? a->data : "", a->len, narrows ? h->max_rows : 0, out, err);
     if (rc == GP_OK)
         out->narrows = narrows;
-    gp_buf_free(a);
+    gp_call_end(&h->call);
     return rc;
 }
 

@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { POLL_MS = 100, KEPT_LOOPS = 8, KEPT_CONNECTIONS = 4096, DEFAULT_MAX_RESPONSE = 256 << 20 };
+static const int64_t default_retry_pause_ns = INT64_C(200000000);
+
+enum {
+    POLL_MS = 100,
+    RETRY_POLL_MS = 20,
+    KEPT_LOOPS = 8,
+    KEPT_CONNECTIONS = 4096,
+    DEFAULT_MAX_RESPONSE = 256 << 20
+};
 
 struct gp_fanout {
     gp_connpool *pool;
@@ -25,14 +33,22 @@ typedef struct question {
 /* One host of a running query. */
 typedef struct task {
     const gp_fanout_host *host;
-    gp_exchange *exchange; /* NULL: not begun, or over */
-    question own;          /* of a host with arguments of its own */
+    gp_exchange *exchange; /* NULL: not begun, waiting, or over */
+    unsigned attempts;
+    int64_t deadline; /* of all attempts; 0: none */
+    int64_t again;    /* when it is asked again */
+    struct task *next_waiting;
+    question own; /* of a host with arguments of its own */
 } task;
 
 typedef struct run {
     gp_loop *loop;
     task *tasks;
-    size_t n, next, running, max;
+    size_t n, next, running;
+    size_t left;   /* hosts whose outcome was not told yet */
+    task *waiting; /* to be asked again */
+    gp_in_flight in_flight;
+    unsigned random;
     question question;
     const gp_fanout_options *opt;
     gp_fanout_fn on_answer;
@@ -118,7 +134,40 @@ static void end_task(run *r, task *t)
 static void report_error(run *r, task *t, const gp_error *err)
 {
     r->on_answer(r->ctx, t->host, NULL, err);
+    r->left--;
     end_task(r, t);
+}
+
+/* What is left of the host's time; 0: as much as you like. */
+static int64_t time_left(const task *t, int64_t now)
+{
+    int64_t left = t->deadline - now;
+    return t->deadline == 0 ? 0 : left > 0 ? left : 1;
+}
+
+static int64_t pause_before(run *r, const task *t)
+{
+    int64_t pause = r->opt->retry_pause_ns > 0 ? r->opt->retry_pause_ns : default_retry_pause_ns;
+    for (unsigned i = 1; i < t->attempts && pause < INT64_MAX / 4; i++)
+        pause *= 2;
+    return pause / 2 + (int64_t)((double)pause / 2 * ((double)rand_r(&r->random) / RAND_MAX));
+}
+
+/* Whether the host will be asked once more. */
+static bool try_again(run *r, task *t, gp_code why)
+{
+    if (t->attempts > r->opt->retries || (why != GP_ENET && why != GP_EBUSY))
+        return false;
+    int64_t again = monotonic_ns() + pause_before(r, t);
+    if ((t->deadline && again >= t->deadline) || (r->deadline && again >= r->deadline))
+        return false;
+    end_task(r, t);
+    if (r->opt->retried)
+        ++*r->opt->retried;
+    t->again = again;
+    t->next_waiting = r->waiting;
+    r->waiting = t;
+    return true;
 }
 
 static gp_code begin_task(run *r, task *t, gp_error *err)
@@ -135,9 +184,10 @@ static gp_code begin_task(run *r, task *t, gp_error *err)
         .v4_args = &asked->v4_args,
         .v4_params = asked->v4_params.data,
         .request_id = r->opt->request_id,
-        .timeout_ns = h->timeout_ns,
+        .timeout_ns = time_left(t, monotonic_ns()),
         .max_response = r->opt->max_response ? r->opt->max_response : DEFAULT_MAX_RESPONSE,
-        .max_rows = r->opt->max_rows,
+        .in_flight = r->opt->max_in_flight ? &r->in_flight : NULL,
+        .max_rows = h->max_rows,
         .owner = t,
     };
     if (rc == GP_OK)
@@ -146,13 +196,42 @@ static gp_code begin_task(run *r, task *t, gp_error *err)
     return rc;
 }
 
+static void begin_or_fail(run *r, task *t)
+{
+    gp_error err = GP_ERROR_INIT;
+    if (t->attempts++ == 0 && t->host->timeout_ns > 0)
+        t->deadline = monotonic_ns() + t->host->timeout_ns;
+    if (begin_task(r, t, &err) != GP_OK)
+        report_error(r, t, &err);
+}
+
+static size_t places(const run *r)
+{
+    size_t max = r->opt->max_concurrent ? r->opt->max_concurrent : r->n;
+    size_t share = r->opt->share ? r->opt->share(r->opt->ctx) : max;
+    return share < max ? share : max;
+}
+
+static task *take_due(run *r, int64_t now)
+{
+    for (task **at = &r->waiting; *at; at = &(*at)->next_waiting) {
+        task *t = *at;
+        if (t->again > now)
+            continue;
+        *at = t->next_waiting;
+        return t;
+    }
+    return NULL;
+}
+
 static void begin_tasks(run *r)
 {
-    while (r->next < r->n && r->running < r->max) {
-        task *t = &r->tasks[r->next++];
-        gp_error err = GP_ERROR_INIT;
-        if (begin_task(r, t, &err) != GP_OK)
-            report_error(r, t, &err);
+    size_t max = places(r);
+    while (r->running < max) {
+        task *t = r->waiting ? take_due(r, monotonic_ns()) : NULL;
+        if (!t && r->next == r->n)
+            return;
+        begin_or_fail(r, t ? t : &r->tasks[r->next++]);
     }
 }
 
@@ -161,12 +240,20 @@ static void finish_task(run *r, task *t)
 {
     gp_error err = GP_ERROR_INIT;
     gp_result result;
-    if (gp_exchange_result(t->exchange, &result, &err) != GP_OK) {
-        report_error(r, t, &err);
+    gp_code rc = gp_exchange_result(t->exchange, &result, &err);
+    if (rc != GP_OK) {
+        if (!try_again(r, t, rc))
+            report_error(r, t, &err);
+        return;
+    }
+    /* A sensor that has no time says so in an answer without rows. */
+    if (result.status == GP_STATUS_TOO_MANY_REQUESTS && try_again(r, t, GP_EBUSY)) {
+        gp_result_free(&result);
         return;
     }
     end_task(r, t);
     r->on_answer(r->ctx, t->host, &result, NULL);
+    r->left--;
     gp_result_free(&result);
 }
 
@@ -177,6 +264,8 @@ static void give_up(run *r)
     for (size_t i = 0; i < r->next; i++)
         if (r->tasks[i].exchange)
             report_error(r, &r->tasks[i], &err);
+    for (; r->waiting; r->waiting = r->waiting->next_waiting)
+        report_error(r, r->waiting, &err);
     for (; r->next < r->n; r->next++)
         report_error(r, &r->tasks[r->next], &err);
 }
@@ -184,9 +273,9 @@ static void give_up(run *r)
 static gp_code drive(run *r, gp_error *err)
 {
     begin_tasks(r);
-    while (r->running) {
+    while (r->left) {
         gp_exchange *done = NULL;
-        gp_code rc = gp_loop_wait(r->loop, POLL_MS, &done, err);
+        gp_code rc = gp_loop_wait(r->loop, r->waiting ? RETRY_POLL_MS : POLL_MS, &done, err);
         if (rc != GP_OK)
             return rc;
         if (done)
@@ -208,7 +297,10 @@ gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, con
                         const gp_fanout_options *opt, gp_fanout_fn on_answer, void *ctx, gp_error *err)
 {
     run r = {.n = n, .opt = opt, .on_answer = on_answer, .ctx = ctx};
-    r.max = opt->max_concurrent ? opt->max_concurrent : n;
+    r.left = n;
+    r.random = (unsigned)monotonic_ns();
+    r.in_flight.own = opt->max_in_flight / 2 / (opt->max_concurrent ? opt->max_concurrent : n ? n : 1);
+    r.in_flight.left = opt->max_in_flight / 2;
     r.deadline = opt->deadline_ns > 0 ? monotonic_ns() + opt->deadline_ns : 0;
     r.tasks = calloc(n ? n : 1, sizeof *r.tasks);
     gp_code rc = r.tasks ? take_loop(f, &r.loop, err)

@@ -5,6 +5,13 @@
  * cost a thousand sockets and no thread. A gp_fanout keeps the loops of finished queries, and with them their
  * open connections, for the next ones. How a host is reached follows from its address.
  *
+ * A host that could not be reached, broke off, or had no time (HTTP 429, 503) is asked again, after a pause
+ * that doubles and is drawn at random from its second half, so that many askers do not come back in step. A
+ * query is safe to repeat. All attempts together take no longer than the host's timeout.
+ *
+ * Answers under way share max_in_flight bytes: each host may always use an equal part of one half, the other
+ * half goes to whoever needs more. A host that finds none left is too large, and fails alone.
+ *
  * Thread-safety: any number of queries at a time on one gp_fanout. Callbacks come from the calling thread.
  */
 #ifndef GP_CLIENT_FANOUT_H
@@ -23,14 +30,19 @@ typedef struct gp_fanout_host {
     gp_client_access access;
     int64_t timeout_ns;  /* of this host's answer; 0: none */
     const gp_args *args; /* NULL: those of the call */
+    uint64_t max_rows;   /* of its answer; 0: no limit */
 } gp_fanout_host;
 
 typedef struct gp_fanout_options {
-    size_t max_concurrent;  /* hosts asked at a time; 0: all */
-    size_t max_response;    /* bytes per host; 0: 256 MiB */
-    uint64_t max_rows;      /* per host; 0: no limit */
-    const char *request_id; /* by which the query is known in logs, sent along; NULL: none */
-    int64_t deadline_ns;    /* of the whole query; 0: none */
+    size_t max_concurrent;      /* hosts asked at a time; 0: all */
+    size_t (*share)(void *ctx); /* at most so many right now; asked again and again; NULL: no matter */
+    size_t max_response;        /* bytes per host; 0: 256 MiB */
+    size_t max_in_flight;       /* bytes of all answers under way; 0: no limit */
+    unsigned retries;           /* per host */
+    uint64_t *retried;          /* counts them; NULL: nobody does */
+    int64_t retry_pause_ns;     /* before the first one; 0: 200 ms */
+    const char *request_id;     /* by which the query is known in logs, sent along; NULL: none */
+    int64_t deadline_ns;        /* of the whole query; 0: none */
     bool (*canceled)(void *ctx);
     void (*tick)(void *ctx); /* called at least every 100 ms while hosts are still out; NULL: none */
     void *ctx;

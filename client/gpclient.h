@@ -72,7 +72,8 @@ typedef enum gp_event_type {
     GP_EVENT_KEEPALIVE,
     GP_EVENT_ERROR
 } gp_event_type;
-/* result is the callee's only during the call (NULL for keepalive). Returning false cancels. */
+/* result is the callee's only during the call. Of a keepalive it holds the progress and nothing else, or is
+ * NULL. Returning false cancels. */
 typedef bool (*gp_event_fn)(void *ctx, gp_event_type type, const gp_result *result,
                             const gp_problem *problem);
 /* POST /_query/sse. *out receives the final result. */

@@ -174,6 +174,15 @@ static bool on_error(stream *s, const char *data, size_t len)
     return false;
 }
 
+static bool on_keepalive(stream *s, const char *data, size_t len)
+{
+    gp_result r;
+    bool known = gp_result_from_json(data, len, 0, &r, NULL) == GP_OK && r.has_progress;
+    bool go_on = give(s, GP_EVENT_KEEPALIVE, known ? &r : NULL, NULL);
+    gp_result_free(&r);
+    return go_on;
+}
+
 static bool on_sse(void *ctx, const char *name, const char *data, size_t len)
 {
     stream *s = ctx;
@@ -184,7 +193,7 @@ static bool on_sse(void *ctx, const char *name, const char *data, size_t len)
     if (strcmp(name, "queryError") == 0)
         return on_error(s, data, len);
     if (strcmp(name, "keepalive") == 0)
-        return give(s, GP_EVENT_KEEPALIVE, NULL, NULL);
+        return on_keepalive(s, data, len);
     return true; /* an event of a newer server */
 }
 

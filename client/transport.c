@@ -141,6 +141,28 @@ void gp_client_free(gp_client *c)
     free(c);
 }
 
+/* Room for an answer of so many bytes. */
+static bool borrow(gp_call *call, size_t size)
+{
+    gp_in_flight *f = call->in_flight;
+    if (!f || size <= f->own + call->borrowed)
+        return true;
+    size_t more = size - f->own - call->borrowed;
+    if (more > f->left)
+        return false;
+    f->left -= more;
+    call->borrowed += more;
+    return true;
+}
+
+void gp_call_end(gp_call *call)
+{
+    gp_buf_free(&call->answer);
+    if (call->in_flight)
+        call->in_flight->left += call->borrowed;
+    call->borrowed = 0;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     gp_call *call = ctx;
@@ -150,6 +172,12 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     if (call->sse && status == 200) {
         call->stream_code = gp_sse_feed(call->sse, data, len, &call->stream_err);
         return call->stream_code == GP_OK ? len : CURL_WRITEFUNC_ERROR;
+    }
+    if (!borrow(call, call->answer.len + len)) {
+        call->stream_code = gp_fail(&call->stream_err, GP_ELIMIT,
+                                    "the answer is too large beside those of other hosts (%zu bytes so far)",
+                                    call->answer.len);
+        return CURL_WRITEFUNC_ERROR;
     }
     gp_buf_add(&call->answer, data, len);
     if (!call->answer.failed)
@@ -178,11 +206,11 @@ static gp_code code_of_status(long status)
     case 504:
         return GP_ETIMEOUT;
     case 413:
-    case 429:
     case 431:
         return GP_ELIMIT;
     case 502:
         return GP_ENET;
+    case 429:
     case 503:
         return GP_EBUSY;
     default:

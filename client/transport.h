@@ -5,7 +5,7 @@
 #ifndef GP_CLIENT_TRANSPORT_H
 #define GP_CLIENT_TRANSPORT_H
 
-#include "client/gpclient.h"
+#include "client/exchange.h"
 #include "client/sse.h"
 
 #include <curl/curl.h>
@@ -35,11 +35,13 @@ typedef struct gp_call {
     const gp_buf *body; /* NULL: none */
     gp_sse *sse;        /* receives the body of a 200 instead of answer; NULL: none */
     gp_problem *problem;
+    gp_in_flight *in_flight; /* NULL: no limit */
     /* out */
     long status;
     gp_buf answer; /* the caller's to free, whatever the outcome */
     /* during the call */
     gp_client *client;
+    size_t borrowed;     /* of in_flight->left */
     gp_code stream_code; /* what ended the stream from our side */
     gp_error stream_err;
 } gp_call;
@@ -50,6 +52,9 @@ typedef struct gp_call {
  */
 gp_code gp_client_begin(gp_client *c, gp_call *call, gp_error *err);
 gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error *err);
+
+/* Frees the answer, and gives back what it took of in_flight. */
+void gp_call_end(gp_call *call);
 
 /* The body of a query request, and the result in the answer to one. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err);

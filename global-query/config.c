@@ -76,16 +76,45 @@ static gp_code set_querier_config(gp_gq_config *c, const char *v, gp_error *err)
     return replace(&c->querier_config, v, err);
 }
 
-static gp_code set_max_concurrent(gp_gq_config *c, const char *v, gp_error *err)
+static gp_code read_number(const char *name, const char *v, int64_t max, int64_t *out, gp_error *err)
 {
     char *end = NULL;
     errno = 0;
     long long n = strtoll(v, &end, 10);
-    if (errno || end == v || *end || n < 0 || n > 1000000)
-        return gp_fail(err, GP_EINVAL, "querier.max_concurrent: \"%s\" is no number from 0 to 1000000", v);
-    c->max_concurrent = n;
+    if (errno || end == v || *end || n < 0 || n > max)
+        return gp_fail(err, GP_EINVAL, "%s: \"%s\" is no number from 0 to %lld", name, v, (long long)max);
+    *out = n;
     return GP_OK;
 }
+
+static gp_code read_duration(const char *name, const char *v, int64_t *out, gp_error *err)
+{
+    int64_t ns;
+    if (gp_duration_parse(v, &ns, NULL) != GP_OK || ns < 0)
+        return gp_fail(err, GP_EINVAL, "%s: \"%s\" is no duration (for example 15s)", name, v);
+    *out = ns;
+    return GP_OK;
+}
+
+#define SET_NUMBER(field, name, max)                                                                         \
+    static gp_code set_##field(gp_gq_config *c, const char *v, gp_error *err)                                \
+    {                                                                                                        \
+        return read_number(name, v, max, &c->field, err);                                                    \
+    }
+#define SET_DURATION(field, name)                                                                            \
+    static gp_code set_##field(gp_gq_config *c, const char *v, gp_error *err)                                \
+    {                                                                                                        \
+        return read_duration(name, v, &c->field, err);                                                       \
+    }
+SET_NUMBER(max_concurrent, "querier.max_concurrent", 1000000)
+SET_NUMBER(max_queries, "querier.max_queries", 1000000)
+SET_NUMBER(max_requests, "querier.max_requests", 1000000)
+SET_NUMBER(max_memory_mib, "querier.max_memory", 1 << 24)
+SET_NUMBER(max_response_mib, "querier.max_response", 1 << 20)
+SET_NUMBER(retries, "querier.retries", 10)
+SET_NUMBER(breaker_failures, "querier.breaker.failures", 1000000)
+SET_DURATION(breaker_pause_ns, "querier.breaker.pause")
+SET_DURATION(deadline_ns, "querier.deadline")
 
 static gp_code set_addr(gp_gq_config *c, const char *v, gp_error *err)
 {
@@ -264,6 +293,14 @@ static const setting settings[] = {
     {"querier.type", true, set_querier},
     {"querier.config", true, set_querier_config},
     {"querier.max_concurrent", true, set_max_concurrent},
+    {"querier.max_queries", true, set_max_queries},
+    {"querier.max_requests", true, set_max_requests},
+    {"querier.max_memory", true, set_max_memory_mib},
+    {"querier.max_response", true, set_max_response_mib},
+    {"querier.retries", true, set_retries},
+    {"querier.deadline", true, set_deadline_ns},
+    {"querier.breaker.failures", true, set_breaker_failures},
+    {"querier.breaker.pause", true, set_breaker_pause_ns},
     {"server.addr", true, set_addr},
     {"server.cors_origins", true, set_origins},
     {"security.user", true, set_user},
@@ -312,7 +349,7 @@ static gp_code read_resolvers(gp_gq_config *c, const gp_yaml_node *list, gp_erro
         if (rc == GP_OK)
             rc = gp_yaml_str(gp_yaml_get(item, "config"), &config, err);
         if (rc == GP_OK && !type)
-            rc = gp_yaml_fail(item, err, "a resolver needs a type (string or static)");
+            rc = gp_yaml_fail(item, err, "a resolver needs a type (string, static, dns or ansible)");
         if (rc == GP_OK)
             rc = add_resolver(c, type, config, err);
     }
@@ -452,6 +489,12 @@ static gp_code read_flags(int argc, char **argv, bool apply, gp_gq_command *comm
 static gp_code set_defaults(gp_gq_config *c, gp_error *err)
 {
     *c = (gp_gq_config){.level = GP_LOG_INFO, .encoding = GP_LOG_LOGFMT, .page = true};
+    c->max_requests = 1024;
+    c->max_queries = 128;
+    c->max_memory_mib = 1024;
+    c->retries = 1;
+    c->breaker_failures = 5;
+    c->breaker_pause_ns = INT64_C(5000000000);
     gp_code rc = replace(&c->querier_type, "api", err);
     return rc == GP_OK ? replace(&c->addr, "localhost:8145", err) : rc;
 }
@@ -462,7 +505,7 @@ static gp_code check(const gp_gq_config *c, gp_error *err)
         return gp_fail(err, GP_EINVAL,
                        "querier.type: querier plugin \"%s\" not registered (there are: api, nanomsg)",
                        c->querier_type);
-    if (!c->spec_outfile && (!c->querier_config || !*c->querier_config))
+    if (!c->spec_outfile && !c->n_resolvers && (!c->querier_config || !*c->querier_config))
         return gp_fail(err, GP_EINVAL,
                        "querier.config is missing: name the file that says how hosts are reached");
     if ((c->max_req_per_sec > 0) != (c->max_burst > 0))

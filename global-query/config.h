@@ -7,8 +7,9 @@
  *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
  * and, beyond v4, server.page, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
  * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
- * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key, logging.audit_destination,
- * logging.slow_query,
+ * querier.max_queries, querier.max_requests, querier.max_memory, querier.max_response, querier.retries,
+ * querier.deadline, querier.breaker.failures, querier.breaker.pause, querier.token_file, querier.tls.ca,
+ * querier.tls.cert, querier.tls.key, logging.audit_destination, logging.slow_query,
  * security.user, security.drop_capabilities, security.seccomp, server.limits.max_connections,
  * server.limits.max_connections_per_client, server.limits.max_body, server.limits.max_header,
  * server.limits.request_timeout, server.query_rate_limit.max_req_per_sec, server.query_rate_limit.max_burst
@@ -40,10 +41,16 @@ typedef struct gp_gq_config {
     size_t n_resolvers;
     char *querier_type; /* "api", "nanomsg" */
     char *querier_config;
-    int64_t max_concurrent;                   /* 0: twice the number of CPUs */
-    char *addr;                               /* localhost:8145, as in v4 */
-    char *tls_cert, *tls_key, *tls_client_ca; /* PEM files; NULL: none */
-    char *tokens;                             /* tokens file; NULL: none */
+    int64_t max_concurrent;                   /* requests to hosts at a time, of one query; 0: 64 */
+    int64_t max_requests;                     /* of all queries */
+    int64_t max_queries;                      /* at a time; 0: no limit, as with the next two */
+    int64_t max_memory_mib, max_response_mib; /* of a query; of a host's answer */
+    int64_t deadline_ns;                      /* of a query; 0: none */
+    int64_t retries;
+    int64_t breaker_failures, breaker_pause_ns; /* see breaker.h */
+    char *addr;                                 /* localhost:8145, as in v4 */
+    char *tls_cert, *tls_key, *tls_client_ca;   /* PEM files; NULL: none */
+    char *tokens;                               /* tokens file; NULL: none */
     bool allow_without_token;
     char *socket_owner, *socket_group;                       /* NULL: who we are */
     mode_t socket_mode;                                      /* 0: 0660 */

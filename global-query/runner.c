@@ -12,6 +12,7 @@ static const int64_t partial_interval_ns = INT64_C(100000000);
 /* A host of a query under way. */
 typedef struct asked_host {
     const char *name;
+    const char *addr;            /* by the resolver; NULL: the endpoint's */
     const gp_endpoint *endpoint; /* NULL: unknown */
     gp_args args;                /* what it is asked in this round, where that is its own */
     gp_status_code failure;
@@ -22,6 +23,8 @@ typedef struct asked_host {
 /* A query under way. */
 typedef struct fleet_query {
     gp_runner *runner;
+    const gp_endpoints *endpoints;
+    gp_watched_content *endpoints_handle; /* NULL: not of a file */
     const gp_stmt *stmt;
     const gp_query_hooks *hooks;
     gp_args args; /* what hosts are asked in the first round */
@@ -54,22 +57,24 @@ static int64_t elapsed_ns(const fleet_query *q)
 /* ---- hosts
  * ------------------------------------------------------------------------------------------------------- */
 
-static gp_code all_hosts(const gp_endpoints *e, char ***hosts, size_t *n, gp_error *err)
+static gp_code all_hosts(const gp_endpoints *e, gp_host_list *out, gp_error *err)
 {
     gp_code rc = GP_OK;
+    *out = (gp_host_list){0};
     for (size_t i = 0; i < e->n && rc == GP_OK; i++)
-        rc = gp_strlist_add(hosts, n, e->items[i].host, err);
+        rc = gp_host_list_add(out, e->items[i].host, NULL, err);
     return rc;
 }
 
-static gp_code resolve_hosts(const gp_runner *r, const gp_args *args, char ***hosts, size_t *n, gp_error *err)
+/* "any" is every host that we know how to reach, unless a resolver is to say what it means. */
+static gp_code resolve_hosts(const fleet_query *q, const gp_args *args, gp_host_list *out, gp_error *err)
 {
     const char *query = args->query_hosts + strspn(args->query_hosts, " \t\r\n");
-    *hosts = NULL;
-    *n = 0;
-    if (strcasecmp(query, "any") == 0)
-        return all_hosts(r->endpoints, hosts, n, err);
-    return gp_resolvers_resolve(r->resolvers, args->query_hosts_resolver_type, query, hosts, n, err);
+    const char *type = args->query_hosts_resolver_type;
+    bool by_name = !type || !*type || strcmp(type, gp_resolver_string.name) == 0;
+    if (by_name && strcasecmp(query, "any") == 0)
+        return all_hosts(q->endpoints, out, err);
+    return gp_resolvers_resolve(q->runner->resolvers, type, query, out, err);
 }
 
 static const char *either(const char *own, const char *common)
@@ -86,8 +91,9 @@ static gp_client_access access_of(const gp_endpoint *at, const gp_client_access 
                               .key_file = own_cert ? at->tls_key : common->key_file};
 }
 
-static gp_code find_hosts(fleet_query *q, char *const *names, size_t n, gp_error *err)
+static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *err)
 {
+    size_t n = list->n;
     q->hosts = calloc(n + 1, sizeof *q->hosts);
     q->list = calloc(n + 1, sizeof *q->list);
     q->index = calloc(n + 1, sizeof *q->index);
@@ -95,8 +101,9 @@ static gp_code find_hosts(fleet_query *q, char *const *names, size_t n, gp_error
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
     q->n_hosts = n;
     for (size_t i = 0; i < n; i++) {
-        q->hosts[i].name = names[i];
-        q->hosts[i].endpoint = gp_endpoints_find(q->runner->endpoints, names[i]);
+        q->hosts[i].name = list->items[i].name;
+        q->hosts[i].addr = list->items[i].addr;
+        q->hosts[i].endpoint = gp_endpoints_find(q->endpoints, list->items[i].name);
     }
     return GP_OK;
 }
@@ -228,6 +235,11 @@ static gp_code narrow(const gp_stmt *s, gp_result *r, gp_error *err)
     return GP_OK;
 }
 
+static gp_progress progress_of(const fleet_query *q)
+{
+    return (gp_progress){q->n_hosts, q->n_done, gp_topk_rows(q->topk), elapsed_ns(q)};
+}
+
 /* What is known so far as a result: sorted, binned, cut. */
 static gp_code make_result(const fleet_query *q, uint64_t limit, gp_result *out, gp_error *err)
 {
@@ -249,7 +261,7 @@ static gp_code make_result(const fleet_query *q, uint64_t limit, gp_result *out,
     }
     out->query_start = q->wall_start;
     out->query_duration_ns = elapsed_ns(q);
-    out->progress = (gp_progress){q->n_hosts, q->n_done, gp_topk_rows(q->topk)};
+    out->progress = progress_of(q);
     gp_result_finish(out);
     return GP_OK;
 }
@@ -290,7 +302,7 @@ static void lose_host(fleet_query *q, size_t i, gp_status_code status, const cha
     gp_topk_lose(q->topk, i);
     free(h->why);
     h->failure = status;
-    h->why = strdup(why);
+    h->why = strdup(why ? why : "it failed");
     gp_log_error(q->runner->log, "query failed", GP_F_STR("hostname", h->name), GP_F_STR("error", why),
                  GP_F_STR("request_id", q->hooks->request_id));
     if (!h->why)
@@ -318,10 +330,28 @@ static void take_answer(fleet_query *q, size_t i, gp_result *result)
         fail_query(q, rc, &err);
 }
 
+/* What says something of the host rather than of the query. */
+static bool is_hosts_fault(gp_code code)
+{
+    return code == GP_ENET || code == GP_ETIMEOUT || code == GP_ECORRUPT || code == GP_EBUSY ||
+           code == GP_EINTERNAL;
+}
+
+/* Who was cut short by the deadline of the query had no fair chance. */
+static void report_to_breaker(const fleet_query *q, size_t i, const gp_error *why)
+{
+    int64_t deadline = q->runner->limits.deadline_ns;
+    bool cut_short = why && why->code == GP_ETIMEOUT && deadline > 0 && elapsed_ns(q) >= deadline;
+    if (q->hosts[i].endpoint && !cut_short)
+        gp_breaker_report(q->runner->breaker, q->hosts[i].name, !why || !is_hosts_fault(why->code),
+                          why ? why->msg : NULL, monotonic_ns());
+}
+
 static void on_answer(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *why)
 {
     fleet_query *q = ctx;
     size_t i = q->index[host - q->list];
+    report_to_breaker(q, i, why);
     if (result)
         take_answer(q, i, result);
     else
@@ -347,7 +377,8 @@ static void tick(void *ctx)
     if (!q->hooks->keepalive || q->stmt->keepalive_ns <= 0 || now < q->next_keepalive)
         return;
     q->next_keepalive = now + q->stmt->keepalive_ns;
-    q->hooks->keepalive(q->hooks->ctx);
+    const gp_progress progress = progress_of(q);
+    q->hooks->keepalive(q->hooks->ctx, &progress);
 }
 
 /* ---- running
@@ -374,16 +405,29 @@ static gp_code set_args(fleet_query *q, asked_host *h, const gp_topk_ask *ask, g
     return h->args.only_rows ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory for asking host %s", h->name);
 }
 
-static gp_code add_to_round(fleet_query *q, size_t i, const gp_topk_ask *ask, size_t *n, gp_error *err)
+static const int64_t default_timeout_ns =
+    INT64_C(30000000000); /* of hosts without an endpoint of their own */
+
+static void reach(const fleet_query *q, const asked_host *h, gp_fanout_host *f)
 {
-    asked_host *h = &q->hosts[i];
-    gp_fanout_host *f = &q->list[*n];
     *f = (gp_fanout_host){.name = h->name, .why = "couldn't find endpoint configuration for host"};
     if (h->endpoint) {
         f->addr = h->endpoint->addr;
         f->timeout_ns = h->endpoint->timeout_ns;
         f->access = access_of(h->endpoint, &q->runner->access);
+    } else if (h->addr) {
+        f->addr = h->addr;
+        f->timeout_ns = default_timeout_ns;
+        f->access = q->runner->access;
     }
+}
+
+static gp_code add_to_round(fleet_query *q, size_t i, const gp_topk_ask *ask, size_t *n, gp_error *err)
+{
+    asked_host *h = &q->hosts[i];
+    gp_fanout_host *f = &q->list[*n];
+    reach(q, h, f);
+    f->max_rows = ask->num_results + 1; /* one too many shows that there are too many */
     q->index[(*n)++] = i;
     bool own = gp_narrow_any(&ask->narrow) || ask->num_results != q->args.num_results ||
                (h->endpoint && h->endpoint->hosts);
@@ -393,29 +437,73 @@ static gp_code add_to_round(fleet_query *q, size_t i, const gp_topk_ask *ask, si
     return set_args(q, h, ask, err);
 }
 
+/* Hosts that keep failing are named without being asked. */
+static bool is_left_alone(fleet_query *q, size_t i)
+{
+    gp_error why = GP_ERROR_INIT;
+    if (gp_breaker_allows(q->runner->breaker, q->hosts[i].name, monotonic_ns(), &why))
+        return false;
+    lose_host(q, i, GP_STATUS_ERROR, why.msg);
+    q->n_done += !q->hosts[i].done;
+    q->hosts[i].done = true;
+    atomic_fetch_add(&q->runner->counts.hosts_skipped, 1);
+    return true;
+}
+
+/* An equal part of all requests that may be under way. */
+static size_t share(void *ctx)
+{
+    const fleet_query *q = ctx;
+    uint64_t running = atomic_load(&q->runner->counts.running);
+    size_t mine = q->runner->limits.max_requests / (running ? running : 1);
+    return mine ? mine : 1;
+}
+
 static gp_code run_round(fleet_query *q, gp_error *err)
 {
     size_t n = 0;
     gp_code rc = GP_OK;
-    const gp_runner *r = q->runner;
-    gp_fanout_options opt = {.max_concurrent = r->max_concurrent,
+    uint64_t retried = 0;
+    const gp_fleet_limits *l = &q->runner->limits;
+    gp_fanout_options opt = {.max_concurrent = l->max_concurrent,
+                             .share = l->max_requests ? share : NULL,
+                             .max_response = l->max_response,
+                             .max_in_flight = l->max_bytes,
+                             .retries = l->retries,
+                             .retried = &retried,
                              .request_id = q->hooks->request_id,
                              .canceled = canceled,
                              .tick = tick,
                              .ctx = q};
-    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++)
-        if (gp_topk_ask_of(q->topk, i))
-            rc = add_to_round(q, i, gp_topk_ask_of(q->topk, i), &n, err);
-    if (rc == GP_OK && r->deadline_ns > 0) {
-        opt.deadline_ns = r->deadline_ns - elapsed_ns(q);
+    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++) {
+        const gp_topk_ask *ask = gp_topk_ask_of(q->topk, i);
+        if (ask && !is_left_alone(q, i))
+            rc = add_to_round(q, i, ask, &n, err);
+    }
+    if (rc == GP_OK && l->deadline_ns > 0) {
+        opt.deadline_ns = l->deadline_ns - elapsed_ns(q);
         if (opt.deadline_ns <= 0)
             opt.deadline_ns = 1;
     }
     if (rc == GP_OK)
-        rc = gp_fanout_query(r->fanout, q->list, n, &q->args, &opt, on_answer, q, err);
+        rc = gp_fanout_query(q->runner->fanout, q->list, n, &q->args, &opt, on_answer, q, err);
+    atomic_fetch_add(&q->runner->counts.retries, retried);
     if (q->code != GP_OK)
         rc = gp_fail(err, q->code, "%s", q->err.msg);
     return rc;
+}
+
+static void count_query(const fleet_query *q, const gp_topk_stats *stats)
+{
+    gp_fleet_counts *c = &q->runner->counts;
+    size_t failed = 0;
+    for (size_t i = 0; i < q->n_hosts; i++)
+        failed += q->hosts[i].why != NULL;
+    atomic_fetch_add(&c->queries, 1);
+    atomic_fetch_add(&c->rounds, stats->rounds);
+    atomic_fetch_add(&c->rows, stats->rows_received);
+    atomic_fetch_add(&c->hosts_failed, failed);
+    atomic_fetch_add(&c->hosts_ok, q->n_hosts - failed);
 }
 
 static gp_code run_rounds(fleet_query *q, gp_error *err)
@@ -428,6 +516,7 @@ static gp_code run_rounds(fleet_query *q, gp_error *err)
             rc = gp_topk_next(q->topk, &n, err);
     }
     gp_topk_stats stats = gp_topk_get_stats(q->topk);
+    count_query(q, &stats);
     if (rc == GP_OK)
         gp_log_debug(q->runner->log, "asked the fleet", GP_F_U64("hosts", q->n_hosts),
                      GP_F_U64("rounds", stats.rounds), GP_F_U64("rows_received", stats.rows_received),
@@ -460,45 +549,99 @@ static void free_query(fleet_query *q)
     }
     gp_topk_free(q->topk);
     gp_args_free(&q->args);
+    if (q->endpoints_handle)
+        gp_watched_give(q->runner->endpoints_file, q->endpoints_handle);
     free(q->hosts);
     free(q->list);
     free(q->index);
 }
 
-bool gp_runner_admit(void *runner)
+static gp_code run_query(fleet_query *q, const gp_args *args, gp_result *out, gp_error *err)
 {
-    const gp_runner *r = runner;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return gp_ratelimit_allow(r->rate, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+    gp_host_list hosts = {0};
+    if (!q->endpoints)
+        q->endpoints = gp_watched_take(q->runner->endpoints_file, &q->endpoints_handle);
+    gp_code rc = resolve_hosts(q, args, &hosts, err);
+    if (rc != GP_OK)
+        gp_error_prefix(err, "failed to resolve host list");
+    if (rc == GP_OK)
+        rc = find_hosts(q, &hosts, err);
+    if (rc == GP_OK)
+        rc = make_args(q, args, err);
+    if (rc == GP_OK)
+        rc = gp_topk_new(&q->topk, q->stmt, hosts.n, q->runner->limits.max_bytes, err);
+    if (rc == GP_OK)
+        rc = run_rounds(q, err);
+    if (rc == GP_OK)
+        rc = make_result(q, q->stmt->num_results, out, err);
+    free_query(q);
+    gp_host_list_free(&hosts);
+    return rc;
 }
 
 gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                       gp_result *out, gp_problem *problem, gp_error *err)
 {
-    fleet_query q = {.runner = runner, .stmt = stmt, .hooks = hooks};
-    char **hosts = NULL;
-    size_t n = 0;
+    gp_runner *r = runner;
+    fleet_query q = {.runner = r, .endpoints = r->endpoints, .stmt = stmt, .hooks = hooks};
     if (!args->query_hosts || !*args->query_hosts)
         return no_hosts(problem, err);
     start_clock(&q);
-    gp_code rc = check_way(q.runner, args->via ? args->via : "", problem, err);
+    gp_code rc = check_way(r, args->via ? args->via : "", problem, err);
     if (rc != GP_OK)
         return rc;
-    rc = resolve_hosts(q.runner, args, &hosts, &n, err);
-    if (rc != GP_OK)
-        gp_error_prefix(err, "failed to resolve host list");
-    if (rc == GP_OK)
-        rc = find_hosts(&q, hosts, n, err);
-    if (rc == GP_OK)
-        rc = make_args(&q, args, err);
-    if (rc == GP_OK)
-        rc = gp_topk_new(&q.topk, stmt, n, q.runner->max_bytes, err);
-    if (rc == GP_OK)
-        rc = run_rounds(&q, err);
-    if (rc == GP_OK)
-        rc = make_result(&q, stmt->num_results, out, err);
-    free_query(&q);
-    gp_strlist_free(hosts, n);
+    atomic_fetch_add(&r->counts.running, 1);
+    rc = run_query(&q, args, out, err);
+    atomic_fetch_sub(&r->counts.running, 1);
     return rc;
+}
+
+/* ---- limits and metrics ---- */
+
+bool gp_runner_admit(void *runner)
+{
+    gp_runner *r = runner;
+    size_t max = r->limits.max_queries;
+    uint64_t others = atomic_fetch_add(&r->counts.admitted, 1);
+    if ((!max || others < max) && gp_ratelimit_allow(r->rate, monotonic_ns()))
+        return true;
+    atomic_fetch_sub(&r->counts.admitted, 1);
+    atomic_fetch_add(&r->counts.refused, 1);
+    return false;
+}
+
+void gp_runner_leave(void *runner)
+{
+    gp_runner *r = runner;
+    atomic_fetch_sub(&r->counts.admitted, 1);
+}
+
+void gp_runner_metrics(gp_runner *r, gp_buf *out)
+{
+    gp_fleet_counts *c = &r->counts;
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } all[] = {
+        {"global_query_queries_total", "counter", "Queries to the fleet that were answered",
+         atomic_load(&c->queries)},
+        {"global_query_queries_refused_total", "counter", "Queries refused because too many were running",
+         atomic_load(&c->refused)},
+        {"global_query_queries_running", "gauge", "Queries being answered", atomic_load(&c->running)},
+        {"global_query_rounds_total", "counter", "Rounds in which hosts were asked", atomic_load(&c->rounds)},
+        {"global_query_rows_received_total", "counter", "Rows that hosts sent", atomic_load(&c->rows)},
+        {"global_query_hosts_answered_total", "counter", "Hosts that answered a query",
+         atomic_load(&c->hosts_ok)},
+        {"global_query_hosts_failed_total", "counter", "Hosts missing in an answer",
+         atomic_load(&c->hosts_failed)},
+        {"global_query_hosts_skipped_total", "counter", "Hosts not asked because they kept failing",
+         atomic_load(&c->hosts_skipped)},
+        {"global_query_retries_total", "counter", "Requests to hosts that were repeated",
+         atomic_load(&c->retries)},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        gp_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", all[i].name, all[i].help, all[i].name,
+                      all[i].type, all[i].name, (unsigned long long)all[i].value);
+    if (r->breaker)
+        gp_breaker_metrics(r->breaker, monotonic_ns(), out);
 }

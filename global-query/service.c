@@ -1,5 +1,6 @@
 #include "global-query/service.h"
 
+#include "global-query/endpoints_file.h"
 #include "global-query/runner.h"
 #include "global_query_openapi.h" /* generated: global_query_openapi[] */
 #include "proto/base/version.h"
@@ -17,11 +18,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 1024 };
+enum { MAX_CONNECTIONS = 1024, DEFAULT_CONCURRENT = 64 };
 
 struct gp_gq_service {
     gp_resolvers resolvers;
-    gp_endpoints endpoints;
     gp_runner runner;
     gp_query_runner query;
     gp_service_info info;
@@ -38,18 +38,12 @@ struct gp_gq_service {
     char id[24];
 };
 
-static gp_code open_resolvers(gp_gq_service *s, const gp_gq_config *cfg, gp_error *err)
+static gp_code open_resolvers(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
     gp_code rc = GP_OK;
     for (size_t i = 0; i < cfg->n_resolvers && rc == GP_OK; i++)
-        rc = gp_resolvers_add(&s->resolvers, cfg->resolvers[i].type, cfg->resolvers[i].config, err);
-    return rc == GP_OK ? gp_resolvers_add(&s->resolvers, gp_resolver_string.name, NULL, err) : rc;
-}
-
-static size_t default_concurrency(void)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus > 0 ? (size_t)cpus * 2 : 2;
+        rc = gp_resolvers_add(&s->resolvers, cfg->resolvers[i].type, cfg->resolvers[i].config, log, err);
+    return rc == GP_OK ? gp_resolvers_add(&s->resolvers, gp_resolver_string.name, NULL, log, err) : rc;
 }
 
 gp_openapi gp_gq_openapi(void)
@@ -76,13 +70,38 @@ static gp_code make_id(gp_gq_service *s, gp_error *err)
     return GP_OK;
 }
 
+/* Where resolvers say how hosts are reached, the file may be missing. */
+static gp_code open_endpoints(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
+{
+    static const gp_endpoints none = {0};
+    if (cfg->querier_config && *cfg->querier_config)
+        return gp_watched_open(&s->runner.endpoints_file,
+                               strcmp(cfg->querier_type, "nanomsg") == 0 ? &gp_endpoints_file_nanomsg
+                                                                         : &gp_endpoints_file,
+                               cfg->querier_config, log, err);
+    s->runner.endpoints = &none;
+    return GP_OK;
+}
+
+static gp_fleet_limits limits_of(const gp_gq_config *cfg)
+{
+    return (gp_fleet_limits){.max_queries = (size_t)cfg->max_queries,
+                             .max_requests = (size_t)cfg->max_requests,
+                             .max_concurrent =
+                                 cfg->max_concurrent ? (size_t)cfg->max_concurrent : DEFAULT_CONCURRENT,
+                             .max_bytes = (size_t)cfg->max_memory_mib << 20,
+                             .max_response = (size_t)cfg->max_response_mib << 20,
+                             .deadline_ns = cfg->deadline_ns,
+                             .retries = (unsigned)cfg->retries};
+}
+
 static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
-    gp_code rc = open_resolvers(s, cfg, err);
+    gp_code rc = open_resolvers(s, cfg, log, err);
     if (rc == GP_OK)
-        rc = gp_endpoints_load(cfg->querier_config, &s->endpoints, err);
-    if (rc == GP_OK && strcmp(cfg->querier_type, "nanomsg") == 0)
-        rc = gp_endpoints_assume_nanomsg(&s->endpoints, err);
+        rc = open_endpoints(s, cfg, log, err);
+    if (rc == GP_OK)
+        rc = gp_breaker_new(&s->runner.breaker, (unsigned)cfg->breaker_failures, cfg->breaker_pause_ns, err);
     if (rc == GP_OK)
         rc = gp_fanout_new(&s->runner.fanout, err);
     if (rc == GP_OK)
@@ -101,8 +120,7 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
         rc = gp_page_new(&s->page, err);
     snprintf(s->caller, sizeof s->caller, "global-query/%s", gp_version());
     s->runner.resolvers = &s->resolvers;
-    s->runner.endpoints = &s->endpoints;
-    s->runner.max_concurrent = cfg->max_concurrent > 0 ? (size_t)cfg->max_concurrent : default_concurrency();
+    s->runner.limits = limits_of(cfg);
     s->runner.log = log;
     s->log = log;
     s->query = (gp_query_runner){.ctx = &s->runner,
@@ -110,16 +128,19 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
                                  .admit = gp_runner_admit,
                                  .run = gp_runner_run,
                                  .log = log,
-                                 .slow_ns = cfg->slow_query_ns};
+                                 .slow_ns = cfg->slow_query_ns,
+                                 .leave = gp_runner_leave};
     s->info = (gp_service_info){.name = "global_query"};
     s->openapi = gp_gq_openapi();
     return rc;
 }
 
-static void answer_metrics(gp_http_request *req, gp_http_response *res, void *metrics)
+static void answer_metrics(gp_http_request *req, gp_http_response *res, void *service)
 {
     (void)req;
-    gp_http_metrics_write(metrics, &res->body);
+    gp_gq_service *s = service;
+    gp_http_metrics_write(s->metrics, &res->body);
+    gp_runner_metrics(&s->runner, &res->body);
     gp_process_metrics_write(&res->body);
     res->status = 200;
     res->content_type = GP_METRICS_CONTENT_TYPE;
@@ -138,7 +159,7 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
         {"POST", "/_query/sse", gp_query_api_sse, &s->query, GP_HTTP_QUERY},
         {"POST", "/_query/validate", gp_query_api_validate_body, &s->query, GP_HTTP_QUERY},
         {"GET", "/_query/validate", gp_query_api_validate_params, &s->query, GP_HTTP_QUERY},
-        {"GET", "/metrics", answer_metrics, s->metrics, GP_HTTP_QUERY},
+        {"GET", "/metrics", answer_metrics, s, GP_HTTP_QUERY},
     };
     enum { N_OWN = sizeof own / sizeof own[0] };
     gp_http_route routes[N_OWN + GP_OPENAPI_ROUTES + GP_PAGE_ROUTES];
@@ -184,8 +205,8 @@ gp_code gp_gq_start(gp_gq_service **out, const gp_gq_config *cfg, gp_log *log, g
         gp_gq_stop(s);
         return rc;
     }
-    gp_log_info(log, "started API server", GP_F_STR("addr", cfg->addr), GP_F_U64("hosts", s->endpoints.n),
-                GP_F_U64("max_concurrent", s->runner.max_concurrent));
+    gp_log_info(log, "started API server", GP_F_STR("addr", cfg->addr),
+                GP_F_U64("max_concurrent", s->runner.limits.max_concurrent));
     *out = s;
     return GP_OK;
 }
@@ -216,7 +237,8 @@ void gp_gq_stop(gp_gq_service *s)
     gp_log_close(s->own_audit);
     free(s->sensor_token);
     gp_fanout_free(s->runner.fanout);
-    gp_endpoints_free(&s->endpoints);
+    gp_watched_close(s->runner.endpoints_file);
+    gp_breaker_free(s->runner.breaker);
     gp_resolvers_free(&s->resolvers);
     free(s);
 }

@@ -54,6 +54,7 @@ static const flag flags[] = {
     {"query.server.token-file", 0, K_STRING, OPT(token_file), true},
     {"query.stats", 0, K_BOOL, OPT(query_stats), true},
     {"query.streaming", 0, K_BOOL, OPT(streaming), true},
+    {"query.sum-hosts", 0, K_BOOL, OPT(args.sum_hosts), false},
     {"query.time-resolution", 0, K_STRING, OPT(args.time_resolution), true},
     {"query.timeout", 0, K_DURATION, OPT(timeout_ns), true},
     {"results.format", 'e', K_STRING, OPT(args.format), true},

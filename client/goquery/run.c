@@ -10,6 +10,7 @@
 #include "sensor/godb/engine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -106,7 +107,8 @@ static gp_code complete_args(options *o, gp_error *err)
 /* A table of many hosts needs their names. */
 static gp_code show_hosts(gp_args *a, gp_error *err)
 {
-    if (strstr(a->query, "host") || strcmp(a->query, "raw") == 0 || strcmp(a->format, "txt") != 0)
+    if (a->sum_hosts || strstr(a->query, "host") || strcmp(a->query, "raw") == 0 ||
+        strcmp(a->format, "txt") != 0)
         return GP_OK;
     gp_buf q = GP_BUF_INIT;
     gp_buf_printf(&q, "%s,host", a->query);
@@ -140,22 +142,62 @@ static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, 
 }
 
 /* One line that is overwritten while hosts answer; only where somebody can watch it. */
+typedef struct progress_line {
+    bool shown; /* standard error is a terminal */
+    bool dirty; /* something stands there */
+} progress_line;
+
+static void put_progress(progress_line *line, const gp_progress *p)
+{
+    gp_buf text = GP_BUF_INIT;
+    gp_buf_printf(&text, "%" PRIu64 " of %" PRIu64 " hosts, ", p->hosts_done, p->hosts_total);
+    gp_fmt_count(&text, p->rows);
+    gp_buf_printf(&text, " rows, %.1f s", (double)p->elapsed_ns / 1e9);
+    fprintf(stderr, "\r\033[K%s", text.data ? text.data : "");
+    gp_buf_free(&text);
+    (void)fflush(stderr); /* nobody misses a line that could not be shown */
+    line->dirty = true;
+}
+
+static void end_progress(progress_line *line)
+{
+    if (line->dirty)
+        fputs("\r\033[K", stderr);
+    line->dirty = false;
+}
+
 static bool show_progress(void *ctx, gp_event_type type, const gp_result *r, const gp_problem *problem)
 {
-    const bool *terminal = ctx;
+    progress_line *line = ctx;
     (void)problem;
     if (interrupted(NULL))
         return false;
-    if (*terminal && type == GP_EVENT_PARTIAL && r)
-        fprintf(stderr, "\r\033[K%zu hosts answered, %zu rows", r->n_hosts, r->n_rows);
+    if (!line->shown || !r || (type != GP_EVENT_PARTIAL && type != GP_EVENT_KEEPALIVE))
+        return true;
+    if (r->has_progress)
+        put_progress(line, &r->progress);
+    else if (type == GP_EVENT_PARTIAL) /* v4 does not say how many there are */
+        put_progress(line, &(gp_progress){r->n_hosts, r->n_hosts, r->n_rows, r->query_duration_ns});
     return true;
+}
+
+static gp_code ask_streaming(const options *o, gp_client *c, progress_line *line, gp_result *out,
+                             gp_problem *problem, gp_error *err)
+{
+    static const int64_t redraw_ns = INT64_C(500000000);
+    gp_args args = o->args; /* borrows the texts */
+    if (line->shown && args.keepalive_ns == 0)
+        args.keepalive_ns = redraw_ns;
+    gp_code code = gp_client_query_sse(c, &args, show_progress, line, out, problem, err);
+    end_progress(line);
+    return code;
 }
 
 static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
 {
     gp_client *c = NULL;
     gp_problem problem = GP_PROBLEM_INIT;
-    bool terminal = isatty(STDERR_FILENO);
+    progress_line line = {.shown = isatty(STDERR_FILENO)};
     const gp_client_config cfg = {.addr = o->server,
                                   .access = {o->token, o->tls_ca, o->tls_cert, o->tls_key},
                                   .timeout_ns = o->timeout_ns,
@@ -163,13 +205,10 @@ static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
     gp_code code = gp_client_new(&c, &cfg, err);
     if (code != GP_OK)
         return code;
-    if (o->streaming) {
-        code = gp_client_query_sse(c, &o->args, show_progress, &terminal, out, &problem, err);
-        if (terminal)
-            fputs("\r\033[K", stderr);
-    } else {
+    if (o->streaming || line.shown)
+        code = ask_streaming(o, c, &line, out, &problem, err);
+    else
         code = gp_client_query(c, &o->args, out, &problem, err);
-    }
     if (code != GP_OK && problem.n_errors)
         problem_to_error(&problem, err->msg, err);
     gp_problem_free(&problem);

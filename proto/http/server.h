@@ -157,6 +157,8 @@ void gp_http_error(gp_http_response *res, int status, const char *fmt, ...)
  */
 typedef struct gp_http_stream gp_http_stream;
 gp_code gp_http_stream_begin(gp_http_request *req, gp_http_stream **out, gp_error *err);
+/* Whether what was sent before is on its way: a sender of what may as well be left out can do that. */
+bool gp_http_stream_idle(gp_http_stream *s);
 gp_code gp_http_stream_event(gp_http_stream *s, const char *event, const gp_buf *data, gp_error *err);
 
 #endif

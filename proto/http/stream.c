@@ -73,6 +73,15 @@ static gp_http_request *request_of(gp_http_stream *s)
     return (gp_http_request *)(void *)((char *)s - offsetof(gp_http_request, stream));
 }
 
+bool gp_http_stream_idle(gp_http_stream *s)
+{
+    gp_http_request *req = request_of(s);
+    pthread_mutex_lock(&req->lock);
+    bool idle = s->pending.len == 0;
+    pthread_mutex_unlock(&req->lock);
+    return idle;
+}
+
 gp_code gp_http_stream_event(gp_http_stream *s, const char *event, const gp_buf *data, gp_error *err)
 {
     gp_http_request *req = request_of(s);

@@ -414,6 +414,8 @@ static void read_progress(reader *rd)
             rd->r->progress.hosts_done = gp_json_u64(&rd->j);
         else if (gp_json_is(key, len, "rows"))
             rd->r->progress.rows = gp_json_u64(&rd->j);
+        else if (gp_json_is(key, len, "elapsed_ns"))
+            rd->r->progress.elapsed_ns = gp_json_i64(&rd->j);
         else
             gp_json_skip(&rd->j);
     }

@@ -192,6 +192,17 @@ static void put_row(gp_buf *b, const gp_row *row, ts_cache *cache)
     gp_buf_putc(b, '}');
 }
 
+void gp_progress_to_json(const gp_progress *p, gp_buf *b)
+{
+    gp_buf_putc(b, '{');
+    put_u64(b, "hosts_total", p->hosts_total);
+    put_u64(b, "hosts_done", p->hosts_done);
+    put_u64(b, "rows", p->rows);
+    put_key(b, "elapsed_ns");
+    gp_buf_i64(b, p->elapsed_ns);
+    gp_buf_putc(b, '}');
+}
+
 void gp_result_to_json(const gp_result *r, gp_buf *b)
 {
     ts_cache cache = {0};
@@ -216,13 +227,7 @@ void gp_result_to_json(const gp_result *r, gp_buf *b)
     gp_buf_putc(b, ']');
     if (r->has_progress) {
         put_key(b, "progress");
-        gp_buf_putc(b, '{');
-        put_u64(b, "hosts_total", r->progress.hosts_total);
-        put_u64(b, "hosts_done", r->progress.hosts_done);
-        put_u64(b, "rows", r->progress.rows);
-        put_key(b, "elapsed_ns");
-        gp_buf_i64(b, r->query_duration_ns);
-        gp_buf_putc(b, '}');
+        gp_progress_to_json(&r->progress, b);
     }
     if (r->has_digest) {
         put_key(b, "digest");

@@ -60,6 +60,7 @@ typedef struct gp_time {
 typedef struct gp_progress {
     uint64_t hosts_total, hosts_done;
     uint64_t rows; /* distinct ones so far */
+    int64_t elapsed_ns;
 } gp_progress;
 
 typedef struct gp_strpool gp_strpool;
@@ -179,6 +180,8 @@ gp_code gp_merge_result(const gp_merge *m, gp_result *out, gp_error *err);
  * Also sets hits_total, as v4 does. */
 gp_code gp_result_bin_time(gp_result *r, int64_t bin, gp_error *err);
 
+/* {"hosts_total":...,"hosts_done":...,"rows":...,"elapsed_ns":...} */
+void gp_progress_to_json(const gp_progress *p, gp_buf *out);
 /* JSON, byte-compatible in structure with v4 (times in RFC 3339 local time). */
 void gp_result_to_json(const gp_result *r, gp_buf *out);
 /* `max_rows` limits what is accepted from a peer (0: no limit); more gives GP_ELIMIT. */

@@ -87,7 +87,15 @@ static bool refused(const gp_query_runner *r, gp_http_response *res)
     if (!r->admit || r->admit(r->ctx))
         return false;
     res->status = 429;
+    res->extra_header[0] = "Retry-After";
+    res->extra_header[1] = "1";
     return true;
+}
+
+static void leave(const gp_query_runner *r)
+{
+    if (r->leave)
+        r->leave(r->ctx);
 }
 
 void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
@@ -99,6 +107,7 @@ void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
     if (args_of_body(req, res, &args))
         run_plain(r, req, res, &args);
     gp_args_free(&args);
+    leave(r);
 }
 
 /* ---- server-sent events
@@ -121,12 +130,19 @@ static void send_event(const stream *s, const char *event, const gp_buf *data)
     (void)gp_http_stream_event(s->to, event, data, NULL);
 }
 
-static void stream_keepalive(void *ctx)
+static void stream_keepalive(void *ctx, const gp_progress *progress)
 {
-    gp_buf nothing = GP_BUF_INIT;
-    gp_buf_puts(&nothing, "{}");
-    send_event(ctx, "keepalive", &nothing);
-    gp_buf_free(&nothing);
+    gp_buf json = GP_BUF_INIT;
+    const stream *s = ctx;
+    gp_buf_putc(&json, '{');
+    if (progress) {
+        gp_buf_puts(&json, "\"progress\":");
+        gp_progress_to_json(progress, &json);
+    }
+    gp_buf_putc(&json, '}');
+    if (gp_http_stream_idle(s->to))
+        send_event(s, "keepalive", &json);
+    gp_buf_free(&json);
 }
 
 static void send_result(const stream *s, const char *event, const gp_result *result)
@@ -138,8 +154,12 @@ static void send_result(const stream *s, const char *event, const gp_result *res
     gp_buf_free(&json);
 }
 
+/* A client that reads slowly gets fewer of them; hosts must not wait for it. */
 static void stream_partial(void *ctx, const gp_result *so_far)
 {
+    const stream *s = ctx;
+    if (!gp_http_stream_idle(s->to))
+        return;
     send_result(ctx, "partialResult", so_far);
 }
 
@@ -187,6 +207,7 @@ void gp_query_api_sse(gp_http_request *req, gp_http_response *res, void *runner)
             answer_failure(req, res, &(gp_problem){0}, err.msg);
     }
     gp_args_free(&args);
+    leave(r);
 }
 
 /* ---- validation

@@ -64,10 +64,10 @@ static bool limited_canceled(void *ctx)
     return is_late(l) || (l->hooks->canceled && l->hooks->canceled(l->hooks->ctx));
 }
 
-static void limited_keepalive(void *ctx)
+static void limited_keepalive(void *ctx, const gp_progress *progress)
 {
     const limited *l = ctx;
-    l->hooks->keepalive(l->hooks->ctx);
+    l->hooks->keepalive(l->hooks->ctx, progress);
 }
 
 static void limited_partial(void *ctx, const gp_result *so_far)

@@ -14,8 +14,9 @@
 
 /* What a running query may call. All from the thread that runs it. */
 typedef struct gp_query_hooks {
-    bool (*canceled)(void *ctx);                         /* the client is gone */
-    void (*keepalive)(void *ctx);                        /* NULL: nobody wants them */
+    bool (*canceled)(void *ctx); /* the client is gone */
+    /* progress may be NULL. keepalive NULL: nobody wants them */
+    void (*keepalive)(void *ctx, const gp_progress *progress);
     void (*partial)(void *ctx, const gp_result *so_far); /* NULL: only the final result counts */
     void *ctx;
     /* For logs, "" or NULL where not known: */
@@ -33,8 +34,9 @@ typedef struct gp_query_runner {
     gp_code (*run)(void *ctx, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,
                    gp_result *out, gp_problem *problem, gp_error *err);
     gp_log *log;
-    int64_t slow_ns;  /* queries that take this long are logged; 0: none are */
-    int64_t limit_ns; /* queries that take longer are given up, with 503; 0: no limit */
+    int64_t slow_ns;          /* queries that take this long are logged; 0: none are */
+    int64_t limit_ns;         /* queries that take longer are given up, with 503; 0: no limit */
+    void (*leave)(void *ctx); /* after each query that was admitted; NULL: nobody counts */
 } gp_query_runner;
 
 /* Prepares and runs. On failure *p is filled if there is a problem document to answer with, otherwise *err

@@ -96,13 +96,13 @@ static gp_code prepare(gp_sensor_api *a, gp_error *err)
     char version[48];
     gp_info_version(version, sizeof version);
     snprintf(a->caller, sizeof a->caller, "goProbe/%s", version);
-    a->runner = (gp_query_runner){a,
-                                  a->caller,
-                                  gp_api_admit,
-                                  gp_api_run,
-                                  a->cfg.log,
-                                  a->cfg.slow_query_ns,
-                                  a->limits.limits.query_timeout_ns};
+    a->runner = (gp_query_runner){.ctx = a,
+                                  .caller = a->caller,
+                                  .admit = gp_api_admit,
+                                  .run = gp_api_run,
+                                  .log = a->cfg.log,
+                                  .slow_ns = a->cfg.slow_query_ns,
+                                  .limit_ns = a->limits.limits.query_timeout_ns};
     a->info = (gp_service_info){"goprobe"};
     a->openapi = gp_sensor_openapi();
     return rc;

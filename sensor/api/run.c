@@ -18,7 +18,7 @@ static void keepalive(void *ctx, const gp_query_stats *so_far)
 {
     (void)so_far;
     const bridge *b = ctx;
-    b->api->keepalive(b->api->ctx);
+    b->api->keepalive(b->api->ctx, NULL);
 }
 
 gp_code gp_api_run(void *api, const gp_args *args, const gp_stmt *stmt, const gp_query_hooks *hooks,

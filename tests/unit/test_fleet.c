@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +23,17 @@
 
 static void assert_hosts(const gp_resolvers *r, const char *kind, const char *query, const char *want)
 {
-    char **hosts = NULL;
-    size_t n = 0;
+    gp_host_list hosts;
     gp_buf text = GP_BUF_INIT;
-    assert_int_equal(gp_resolvers_resolve(r, kind, query, &hosts, &n, NULL), GP_OK);
+    gp_error err = GP_ERROR_INIT;
+    if (gp_resolvers_resolve(r, kind, query, &hosts, &err) != GP_OK)
+        fail_msg("%s", err.msg);
     gp_buf_puts(&text, "");
-    for (size_t i = 0; i < n; i++)
-        gp_buf_printf(&text, "%s;", hosts[i]);
+    for (size_t i = 0; i < hosts.n; i++)
+        gp_buf_printf(&text, "%s;", hosts.items[i].name);
     assert_string_equal(text.data ? text.data : "", want);
     gp_buf_free(&text);
-    gp_strlist_free(hosts, n);
+    gp_host_list_free(&hosts);
 }
 
 static void write_file(const char *path, const char *text)
@@ -49,23 +51,22 @@ static void hosts_are_resolved(void **state)
     gp_error err = GP_ERROR_INIT;
     char dir[GP_TEMPDIR_LEN];
     char path[128];
-    char **hosts = NULL;
-    size_t n = 0;
+    gp_host_list hosts;
     gp_tempdir_make(dir);
     snprintf(path, sizeof path, "%s/hosts.yaml", dir);
     write_file(path, "ids:\n  - web1\n  - db1\n");
-    assert_int_equal(gp_resolvers_add(&r, "string", NULL, &err), GP_OK);
-    assert_int_equal(gp_resolvers_add(&r, "static", path, &err), GP_OK);
+    assert_int_equal(gp_resolvers_add(&r, "string", NULL, NULL, &err), GP_OK);
+    assert_int_equal(gp_resolvers_add(&r, "static", path, NULL, &err), GP_OK);
     assert_hosts(&r, NULL, "b, a,,b ,c", "a;b;c;");
     assert_hosts(&r, "string", " , ", "");
-    assert_hosts(&r, "static", "whatever", "web1;db1;");
-    assert_int_equal(gp_resolvers_resolve(&r, "dns", "x", &hosts, &n, &err), GP_EINVAL);
-    assert_int_equal(gp_resolvers_add(&r, "oracle", NULL, &err), GP_EINVAL);
+    assert_hosts(&r, "static", "whatever", "db1;web1;");
+    assert_int_equal(gp_resolvers_resolve(&r, "dns", "x", &hosts, &err), GP_EINVAL);
+    assert_int_equal(gp_resolvers_add(&r, "oracle", NULL, NULL, &err), GP_EINVAL);
     assert_non_null(strstr(err.msg, "oracle"));
     write_file(path, "ids: []\n");
     gp_resolvers empty = {0};
-    assert_int_equal(gp_resolvers_add(&empty, "static", path, &err), GP_EINVAL);
-    assert_int_equal(gp_resolvers_add(&empty, "static", "/nonexistent", &err), GP_ENOTFOUND);
+    assert_int_equal(gp_resolvers_add(&empty, "static", path, NULL, &err), GP_EINVAL);
+    assert_int_equal(gp_resolvers_add(&empty, "static", "/nonexistent", NULL, &err), GP_ENOTFOUND);
     gp_resolvers_free(&empty);
     gp_resolvers_free(&r);
     gp_tempdir_remove(dir);
@@ -102,6 +103,9 @@ typedef struct fake_sensor {
     int status;     /* HTTP; 0: a result */
     const char *garbage;
     unsigned delay_ms;
+    unsigned fail_first; /* requests that get a 503 */
+    size_t blanks;       /* before its answer */
+    atomic_uint asked;
     gp_http_server *server;
     char request_id[GP_REQUEST_ID_MAX + 1]; /* of the last query */
     char authorization[128];
@@ -116,6 +120,11 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
     snprintf(s->authorization, sizeof s->authorization, "%s", authorization ? authorization : "");
     for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
         usleep(10000);
+    if (atomic_fetch_add(&s->asked, 1) < s->fail_first) {
+        gp_http_error(res, 503, "not now");
+        return;
+    }
+    gp_buf_pad(&res->body, ' ', s->blanks);
     if (s->status) {
         gp_http_error(res, s->status, "no luck");
         return;
@@ -173,11 +182,11 @@ static void fleet_open(fleet *f, const char *yaml)
     *f = (fleet){0};
     if (gp_endpoints_parse("fleet", yaml, strlen(yaml), &f->endpoints, &err) != GP_OK)
         fail_msg("%s", err.msg);
-    assert_int_equal(gp_resolvers_add(&f->resolvers, "string", NULL, NULL), GP_OK);
+    assert_int_equal(gp_resolvers_add(&f->resolvers, "string", NULL, NULL, NULL), GP_OK);
     assert_int_equal(gp_fanout_new(&f->runner.fanout, NULL), GP_OK);
     f->runner.resolvers = &f->resolvers;
     f->runner.endpoints = &f->endpoints;
-    f->runner.max_concurrent = 3;
+    f->runner.limits.max_concurrent = 3;
 }
 
 static void fleet_close(fleet *f)
@@ -322,6 +331,163 @@ static void partial_results_grow(void **state)
     gp_buf_free(&yaml);
 }
 
+/* ---- policies
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void start_fleet(fleet *f, fake_sensor *s, size_t n, const char *more)
+{
+    gp_buf yaml = GP_BUF_INIT;
+    for (size_t i = 0; i < n; i++) {
+        start_sensor(&s[i]);
+        gp_buf_printf(&yaml, "%s: {addr: '127.0.0.1:%u'}\n", s[i].host, gp_http_port(s[i].server));
+    }
+    gp_buf_puts(&yaml, more);
+    fleet_open(f, yaml.data);
+    gp_buf_free(&yaml);
+}
+
+static void stop_fleet(fleet *f, fake_sensor *s, size_t n)
+{
+    gp_breaker_free(f->runner.breaker);
+    fleet_close(f);
+    for (size_t i = 0; i < n; i++)
+        gp_http_stop(s[i].server);
+}
+
+static void a_host_without_time_is_asked_again(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "busy", .bytes = 5, .fail_first = 2},
+                       {.host = "hopeless", .bytes = 7, .fail_first = 9}};
+    fleet f;
+    gp_result r;
+    const gp_query_hooks hooks = {0};
+    start_fleet(&f, s, 2, "");
+    f.runner.limits.retries = 2;
+    assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+    assert_int_equal(status_of(&r, "busy")->code, GP_STATUS_OK);
+    assert_int_equal(status_of(&r, "hopeless")->code, GP_STATUS_ERROR);
+    assert_non_null(strstr(status_of(&r, "hopeless")->message, "not now"));
+    assert_int_equal(r.totals.bytes_rcvd, 5);
+    assert_int_equal(atomic_load(&s[0].asked), 3);
+    assert_int_equal(atomic_load(&s[1].asked), 3);
+    assert_int_equal(atomic_load(&f.runner.counts.retries), 4);
+    gp_result_free(&r);
+    stop_fleet(&f, s, 2);
+}
+
+static void the_deadline_names_who_is_missing(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "good", .bytes = 5}, {.host = "slow", .bytes = 7, .delay_ms = 20000}};
+    fleet f;
+    gp_result r;
+    struct timespec start;
+    struct timespec end;
+    const gp_query_hooks hooks = {0};
+    start_fleet(&f, s, 2, "");
+    f.runner.limits.deadline_ns = INT64_C(400000000);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_in_range((end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000, 399, 3000);
+    assert_int_equal(status_of(&r, "good")->code, GP_STATUS_OK);
+    assert_non_null(strstr(status_of(&r, "slow")->message, "deadline"));
+    assert_int_equal(r.rows[0].c.bytes_rcvd, 5);
+    gp_result_free(&r);
+    stop_fleet(&f, s, 2);
+}
+
+static void hosts_that_keep_failing_are_left_alone(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "good", .bytes = 5}, {.host = "ill", .bytes = 7, .fail_first = 2}};
+    fleet f;
+    gp_result r;
+    gp_buf metrics = GP_BUF_INIT;
+    const gp_query_hooks hooks = {0};
+    start_fleet(&f, s, 2, "");
+    assert_int_equal(gp_breaker_new(&f.runner.breaker, 2, INT64_C(700000000), NULL), GP_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+        assert_int_equal(status_of(&r, "good")->code, GP_STATUS_OK);
+        assert_int_equal(status_of(&r, "ill")->code, GP_STATUS_ERROR);
+        if (i == 2)
+            assert_non_null(strstr(status_of(&r, "ill")->message, "not asked: it failed 2 times in a row"));
+        gp_result_free(&r);
+    }
+    assert_int_equal(atomic_load(&s[1].asked), 2);
+    gp_runner_metrics(&f.runner, &metrics);
+    assert_non_null(strstr(metrics.data, "global_query_host_circuit_open{host=\"ill\"} 1\n"));
+    assert_non_null(strstr(metrics.data, "global_query_hosts_skipped_total 1\n"));
+    gp_buf_free(&metrics);
+    usleep(750000);
+    assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+    assert_int_equal(status_of(&r, "ill")->code, GP_STATUS_OK);
+    assert_int_equal(r.totals.bytes_rcvd, 12);
+    gp_result_free(&r);
+    stop_fleet(&f, s, 2);
+}
+
+static void huge_answers_fail_alone(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "good", .bytes = 5}, {.host = "huge", .bytes = 7, .blanks = 8 << 20}};
+    fleet f;
+    gp_result r;
+    const gp_query_hooks hooks = {0};
+    static const struct {
+        size_t max_response, max_bytes;
+        const char *why;
+    } cases[] = {{1 << 20, 0, "larger than"}, {64 << 20, 4 << 20, "beside those of other hosts"}};
+    start_fleet(&f, s, 2, "");
+    for (size_t i = 0; i < 2; i++) {
+        f.runner.limits.max_response = cases[i].max_response;
+        f.runner.limits.max_bytes = cases[i].max_bytes;
+        assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+        assert_int_equal(status_of(&r, "good")->code, GP_STATUS_OK);
+        assert_non_null(strstr(status_of(&r, "huge")->message, cases[i].why));
+        assert_int_equal(r.totals.bytes_rcvd, 5);
+        gp_result_free(&r);
+    }
+    stop_fleet(&f, s, 2);
+}
+
+static void circles_and_long_ways_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *via;
+        int status;
+    } cases[] = {{"aa,me,bb", 508}, {"me", 508}, {"1,2,3,4,5,6,7,8", 508}, {"1,<>", 422}};
+    gp_runner r = {.id = "me"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        gp_args a;
+        gp_stmt stmt = {0};
+        gp_result out;
+        gp_problem p = GP_PROBLEM_INIT;
+        const gp_query_hooks hooks = {0};
+        gp_args_init(&a);
+        gp_args_set(&a.query_hosts, "any", NULL);
+        gp_args_set(&a.via, cases[i].via, NULL);
+        assert_int_equal(gp_runner_run(&r, &a, &stmt, &hooks, &out, &p, NULL), GP_EINVAL);
+        assert_int_equal(p.status, cases[i].status);
+        gp_problem_free(&p);
+        gp_args_free(&a);
+    }
+}
+
+static void no_more_queries_than_allowed(void **state)
+{
+    (void)state;
+    gp_runner r = {.limits.max_queries = 2};
+    assert_true(gp_runner_admit(&r) && gp_runner_admit(&r));
+    assert_false(gp_runner_admit(&r));
+    gp_runner_leave(&r);
+    assert_true(gp_runner_admit(&r));
+    assert_int_equal(atomic_load(&r.counts.refused), 1);
+}
+
 /* ---- the service
  * ------------------------------------------------------------------------------------------------ */
 
@@ -413,6 +579,12 @@ int main(void)
         cmocka_unit_test(a_bad_host_never_spoils_the_answer),
         cmocka_unit_test(a_query_can_be_canceled),
         cmocka_unit_test(partial_results_grow),
+        cmocka_unit_test(a_host_without_time_is_asked_again),
+        cmocka_unit_test(the_deadline_names_who_is_missing),
+        cmocka_unit_test(hosts_that_keep_failing_are_left_alone),
+        cmocka_unit_test(huge_answers_fail_alone),
+        cmocka_unit_test(circles_and_long_ways_are_refused),
+        cmocka_unit_test(no_more_queries_than_allowed),
         cmocka_unit_test(the_service_answers),
         cmocka_unit_test(wrong_settings_are_named),
     };

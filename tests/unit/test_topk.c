@@ -21,8 +21,9 @@ static uint64_t next_random(uint64_t *s)
 /* ---- hosts that answer as sensors do ---- */
 
 typedef struct sim_host {
-    gp_result all; /* every row it has, in order */
-    bool narrows;  /* false: as v4 */
+    gp_result all;   /* every row it has, in order */
+    bool narrows;    /* false: as v4 */
+    bool never_cuts; /* as sensors of v4; its aggregators do */
     bool lost;
 } sim_host;
 
@@ -84,7 +85,8 @@ static void answer(sim_fleet *f, size_t i, const gp_topk_ask *ask, gp_result *ou
         assert_false(gp_narrow_any(n));
     gp_result_init(out);
     assert_int_equal(gp_result_reserve_rows(out, h->all.n_rows, NULL), GP_OK);
-    for (size_t k = 0; k < h->all.n_rows && out->n_rows < ask->num_results; k++) {
+    bool cuts = h->narrows || !h->never_cuts;
+    for (size_t k = 0; k < h->all.n_rows && (!cuts || out->n_rows < ask->num_results); k++) {
         gp_row row = h->all.rows[k];
         if (h->narrows && f->stmt.sum_hosts)
             row.host = NULL;
@@ -235,6 +237,7 @@ static void try_one(uint64_t seed)
     size_t keys = 200 + next_random(&s) % 6000;
     for (size_t i = 0; i < f.n; i++) {
         f.hosts[i].narrows = next_random(&s) % 8 >= v4_of_8;
+        f.hosts[i].never_cuts = next_random(&s) % 2;
         fill_host(&f, i, next_random(&s) % 3000, keys, labels, &s);
     }
     run(&f, &tr, &got);
