@@ -4,6 +4,7 @@
 #include "client/transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -14,12 +15,49 @@ enum { EVENTS = 64 };
 struct gp_loop {
     CURLM *multi;
     size_t transfers;
-    int epoll;
+    int curl_epoll;     /* libcurl's sockets */
+    int64_t curl_timer; /* when libcurl wants to be called, whatever its sockets do; 0: it does not */
+    int epoll;          /* the others */
     gp_connpool *pool;
     gp_exchange *enrolled;
     int64_t wake_ns; /* no time of an exchange is before this one; 0: there is none */
     gp_exchange *first_done, **last_done;
 };
+
+/* libcurl says which sockets it waits for, and until when: only those that have something are looked at,
+ * where curl_multi_perform would look at all, with a system call each. */
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *known)
+{
+    gp_loop *l = ctx;
+    struct epoll_event e = {.data.fd = fd};
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        (void)epoll_ctl(l->curl_epoll, EPOLL_CTL_DEL, fd, NULL); /* closed sockets have gone by themselves */
+        return 0;
+    }
+    e.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
+    if (known && epoll_ctl(l->curl_epoll, EPOLL_CTL_MOD, fd, &e) == 0)
+        return 0;
+    if (epoll_ctl(l->curl_epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+        return -1;
+    return curl_multi_assign(l->multi, fd, l) == CURLM_OK ? 0 : -1;
+}
+
+static int on_curl_timer(CURLM *multi, long ms, void *ctx)
+{
+    gp_loop *l = ctx;
+    (void)multi;
+    l->curl_timer = ms < 0 ? 0 : gp_loop_now() + (int64_t)ms * 1000000;
+    return 0;
+}
+
+static bool set_callbacks(gp_loop *l)
+{
+    return curl_multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
+           curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l) == CURLM_OK &&
+           curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
+           curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l) == CURLM_OK;
+}
 
 gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err)
 {
@@ -30,7 +68,8 @@ gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err)
     l->pool = pool;
     l->multi = curl_multi_init();
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!l->multi || l->epoll < 0) {
+    l->curl_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (!l->multi || l->epoll < 0 || l->curl_epoll < 0 || !set_callbacks(l)) {
         gp_code rc = l->multi ? gp_fail_errno(err, errno, "cannot wait for hosts")
                               : gp_fail(err, GP_ENOMEM, "out of memory for asking hosts");
         gp_loop_free(l);
@@ -48,6 +87,8 @@ void gp_loop_free(gp_loop *l)
         curl_multi_cleanup(l->multi);
     if (l->epoll >= 0)
         close(l->epoll);
+    if (l->curl_epoll >= 0)
+        close(l->curl_epoll);
     free(l);
 }
 
@@ -224,10 +265,28 @@ static void collect_transfers(gp_loop *l)
     }
 }
 
+static CURLMcode hear_curl(gp_loop *l)
+{
+    struct epoll_event events[EVENTS];
+    int running = 0;
+    CURLMcode m = CURLM_OK;
+    int n = epoll_wait(l->curl_epoll, events, EVENTS, 0);
+    for (int i = 0; i < n && m == CURLM_OK; i++) {
+        uint32_t e = events[i].events;
+        int what = (e & EPOLLIN ? CURL_CSELECT_IN : 0) | (e & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                   (e & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+        m = curl_multi_socket_action(l->multi, events[i].data.fd, what, &running);
+    }
+    if (m == CURLM_OK && l->curl_timer && gp_loop_now() >= l->curl_timer) {
+        l->curl_timer = 0;
+        m = curl_multi_socket_action(l->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+    return m;
+}
+
 static gp_code perform(gp_loop *l, gp_error *err)
 {
-    int running = 0;
-    CURLMcode m = curl_multi_perform(l->multi, &running);
+    CURLMcode m = hear_curl(l);
     if (m != CURLM_OK)
         return gp_fail(err, GP_EINTERNAL, "asking the hosts failed: %s", curl_multi_strerror(m));
     collect_transfers(l);
@@ -257,26 +316,21 @@ static gp_code look(gp_loop *l, gp_error *err)
     return rc;
 }
 
-static int until_wake(const gp_loop *l, int max_ms)
+static int until(int64_t ns, int max_ms)
 {
-    if (!l->wake_ns)
+    if (!ns)
         return max_ms;
-    int64_t ms = (l->wake_ns - gp_loop_now()) / 1000000 + 1;
+    int64_t ms = (ns - gp_loop_now()) / 1000000 + 1;
     return ms < 0 ? 0 : ms < max_ms ? (int)ms : max_ms;
 }
 
-/* libcurl waits for its own sockets, and for ours through the one descriptor that stands for them all. */
-static gp_code sleep_until(gp_loop *l, int ms, gp_error *err)
+static gp_code sleep_until_news(gp_loop *l, int max_ms, gp_error *err)
 {
-    if (!l->transfers && l->enrolled) {
-        hear_sockets(l, ms);
-        return GP_OK;
-    }
-    struct curl_waitfd ours = {.fd = l->epoll, .events = CURL_WAIT_POLLIN};
-    CURLMcode m = curl_multi_poll(l->multi, &ours, l->enrolled ? 1 : 0, ms, NULL);
-    return m == CURLM_OK
-               ? GP_OK
-               : gp_fail(err, GP_EINTERNAL, "waiting for the hosts failed: %s", curl_multi_strerror(m));
+    struct pollfd both[] = {{.fd = l->curl_epoll, .events = POLLIN}, {.fd = l->epoll, .events = POLLIN}};
+    int ms = until(l->wake_ns, until(l->curl_timer, max_ms));
+    if (ms > 0 && poll(both, 2, ms) < 0 && errno != EINTR)
+        return gp_fail_errno(err, errno, "waiting for the hosts failed");
+    return GP_OK;
 }
 
 gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err)
@@ -286,7 +340,7 @@ gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err)
         return GP_OK;
     gp_code rc = look(l, err);
     if (rc == GP_OK && !l->first_done) {
-        rc = sleep_until(l, until_wake(l, max_ms), err);
+        rc = sleep_until_news(l, max_ms, err);
         if (rc == GP_OK)
             rc = look(l, err);
     }

@@ -41,7 +41,7 @@ typedef struct gp_gq_config {
     size_t n_resolvers;
     char *querier_type; /* "api", "nanomsg" */
     char *querier_config;
-    int64_t max_concurrent;                   /* requests to hosts at a time, of one query; 0: 64 */
+    int64_t max_concurrent;                   /* requests to hosts at a time, of one query; 0: 256 */
     int64_t max_requests;                     /* of all queries */
     int64_t max_queries;                      /* at a time; 0: no limit, as with the next two */
     int64_t max_memory_mib, max_response_mib; /* of a query; of a host's answer */

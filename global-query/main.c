@@ -38,7 +38,7 @@ static void print_help(void)
         "--querier.tls.cert,\n"
         "                                --querier.tls.key: for hosts that have none of their own in that "
         "file\n"
-        "      --querier.max_concurrent N  hosts that a query asks at a time (default 64)\n"
+        "      --querier.max_concurrent N  hosts that a query asks at a time (default 256)\n"
         "      --querier.max_requests N, --querier.max_queries N   of all queries (defaults 1024, 128)\n"
         "      --querier.max_memory MIB, --querier.max_response MIB   of a query; of a host's answer (1024, "
         "256)\n"

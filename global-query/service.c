@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 1024, DEFAULT_CONCURRENT = 64 };
+enum { MAX_CONNECTIONS = 1024, DEFAULT_CONCURRENT = 256 };
 
 struct gp_gq_service {
     gp_resolvers resolvers;

@@ -212,7 +212,7 @@ static void bad_queries_get_the_problem_of_http(void **state)
     assert_non_null(strstr(err.msg, "status 422"));
     gp_problem_free(&p);
     atomic_store(&f.refuse, true);
-    assert_int_equal(ask(f.ask_tcp, "sip", 5000, &r, NULL, &err), GP_ELIMIT);
+    assert_int_equal(ask(f.ask_tcp, "sip", 5000, &r, NULL, &err), GP_EBUSY);
     assert_non_null(strstr(err.msg, "status 429"));
     stop(&f);
 }
