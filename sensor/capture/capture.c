@@ -4,7 +4,6 @@
 #include "sensor/capture/source.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,6 +20,8 @@ enum { READ_TIMEOUT_MS = 500, IFACE_NAME_MAX = IF_NAMESIZE };
 /* Of the machine's memory one part in MEMORY_SHARE may go into the flows of an interface. FLOW_COST: bytes of
  * a flow in the table of this interval, in that of the last, and on its way to the disk. */
 enum { MEMORY_SHARE = 16, FLOW_COST = 192, LEAST_FLOWS = 65536 };
+
+_Static_assert((int)GP_FANOUT_MAX_RINGS >= (int)GP_RING_MAX_RINGS, "what may be configured can be had");
 
 /* Flows that one step of a live view copies: the packet path waits for no more. */
 enum { LIVE_STEP = 4096 };

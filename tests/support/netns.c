@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -58,6 +60,17 @@ void gp_netns_add_pair(const char *a, const char *b)
     gp_netns_ip(args);
     snprintf(args, sizeof args, "link set %s up", b);
     gp_netns_ip(args);
+}
+
+int gp_netns_open_tun(const char *name)
+{
+    struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", name);
+    assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+    return fd;
 }
 
 int gp_netns_sender(const char *iface)

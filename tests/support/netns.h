@@ -14,6 +14,10 @@ void gp_netns_ip(const char *args);
 /* A pair of links, both up: what is sent on one arrives at the other. */
 void gp_netns_add_pair(const char *a, const char *b);
 
+/* A tun link, down: what is written to the descriptor arrives there, without any link-layer header. -1: not
+ * to be had here. */
+int gp_netns_open_tun(const char *name);
+
 /* Sends Ethernet frames on a link. */
 int gp_netns_sender(const char *iface);
 void gp_netns_send(int sender, const void *frame, size_t len);

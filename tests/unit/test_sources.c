@@ -5,15 +5,12 @@
 #include "tests/support/netns.h"
 #include "tests/support/packets.h"
 
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -212,18 +209,6 @@ static void extra_filters_apply(void **state)
     }
 }
 
-/* What is written to its device arrives on a tun link, without any link-layer header. */
-static int open_tun(const char *name)
-{
-    struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    memcpy(ifr.ifr_name, name, strlen(name) + 1);
-    assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
-    return fd;
-}
-
 static void raw_ip_links_are_read(void **state)
 {
     (void)state;
@@ -232,7 +217,7 @@ static void raw_ip_links_are_read(void **state)
     gp_error err = GP_ERROR_INIT;
     uint8_t ip[GP_TEST_FRAME_MAX];
     const gp_test_packet tcp = {"10.9.0.2", "10.9.0.1", 40000, 22, TCP, 0x10};
-    int tun = open_tun("tun9");
+    int tun = gp_netns_open_tun("tun9");
     if (tun < 0) {
         print_message("no /dev/net/tun: skipped\n");
         skip();
