@@ -45,7 +45,10 @@ void gp_selector_free(gp_selector *s)
     free(s);
 }
 
-static void mask_proto(const uint8_t *v, size_t n, gp_cond_op op, uint8_t x, uint8_t *restrict m)
+/* The loops of a leaf are compiled twice, for what every processor has and for AVX2, so they are inlined. */
+#define INLINED static inline __attribute__((always_inline))
+
+INLINED void mask_proto(const uint8_t *v, size_t n, gp_cond_op op, uint8_t x, uint8_t *restrict m)
 {
     switch (op) {
     case GP_OP_EQ:
@@ -75,14 +78,14 @@ static void mask_proto(const uint8_t *v, size_t n, gp_cond_op op, uint8_t x, uin
     }
 }
 
-static inline uint16_t port_at(const uint8_t *v, size_t i)
+INLINED uint16_t port_at(const uint8_t *v, size_t i)
 {
     uint16_t p;
     memcpy(&p, v + 2 * i, sizeof p);
     return __builtin_bswap16(p);
 }
 
-static void mask_dport(const uint8_t *v, size_t n, gp_cond_op op, uint16_t x, uint8_t *restrict m)
+INLINED void mask_dport(const uint8_t *v, size_t n, gp_cond_op op, uint16_t x, uint8_t *restrict m)
 {
     switch (op) {
     case GP_OP_EQ:
@@ -121,8 +124,8 @@ static void prefix_mask(uint8_t *mask, size_t bytes, unsigned bits)
     }
 }
 
-static void mask_v4(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bits, bool ne,
-                    uint8_t *restrict m)
+INLINED void mask_v4(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bits, bool ne,
+                     uint8_t *restrict m)
 {
     uint32_t mask;
     uint32_t want;
@@ -138,8 +141,8 @@ static void mask_v4(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bi
     }
 }
 
-static void mask_v6(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bits, bool ne,
-                    uint8_t *restrict m)
+INLINED void mask_v6(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bits, bool ne,
+                     uint8_t *restrict m)
 {
     uint64_t mask[2];
     uint64_t want[2];
@@ -157,7 +160,7 @@ static void mask_v6(const uint8_t *v, size_t n, const gp_addr *addr, unsigned bi
     }
 }
 
-static void mask_addr(const gp_cond_node *node, const gp_select_columns *c, size_t n, uint8_t *m)
+INLINED void mask_addr(const gp_cond_node *node, const gp_select_columns *c, size_t n, uint8_t *m)
 {
     bool source = node->field == GP_CF_SIP || node->field == GP_CF_SNET;
     bool network = node->field == GP_CF_SNET || node->field == GP_CF_DNET;
@@ -172,7 +175,7 @@ static void mask_addr(const gp_cond_node *node, const gp_select_columns *c, size
         mask_v4(v, n, &node->addr, network ? node->prefix : 32, ne, m);
 }
 
-static void mask_leaf(const gp_cond_node *node, const gp_select_columns *c, size_t n, uint8_t *m)
+INLINED void mask_by_field(const gp_cond_node *node, const gp_select_columns *c, size_t n, uint8_t *m)
 {
     if (node->field == GP_CF_PROTO)
         mask_proto(c->proto, n, node->op, (uint8_t)node->number, m);
@@ -180,6 +183,25 @@ static void mask_leaf(const gp_cond_node *node, const gp_select_columns *c, size
         mask_dport(c->dport, n, node->op, node->number, m);
     else
         mask_addr(node, c, n, m);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void mask_leaf_avx2(const gp_cond_node *node,
+                                                           const gp_select_columns *c, size_t n, uint8_t *m)
+{
+    mask_by_field(node, c, n, m);
+}
+#endif
+
+static void mask_leaf(const gp_cond_node *node, const gp_select_columns *c, size_t n, uint8_t *m)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        mask_leaf_avx2(node, c, n, m);
+        return;
+    }
+#endif
+    mask_by_field(node, c, n, m);
 }
 
 /* Evaluates node i into masks[level]; deeper levels are scratch. Depth is bounded by the parser. */

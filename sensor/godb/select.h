@@ -3,7 +3,8 @@
  *
  * Every leaf of the condition compares one whole column with a constant and leaves a byte (0 or 1) per
  * row; AND, OR and NOT combine these byte vectors. The loops are plain, branch-free and made for the
- * compiler's vectorizer. Semantics are those of gp_cond_match, which the tests use as the oracle.
+ * compiler's vectorizer; where the processor has AVX2 (asked at run time), it runs what was compiled for
+ * that. Semantics are those of gp_cond_match, which the tests use as the oracle.
  *
  * Not thread-safe: a gp_selector holds scratch memory, one per thread.
  */
