@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -106,6 +107,17 @@ static gp_code enter_sandbox(const gp_gq_config *cfg, gp_error *err)
     return gp_sandbox_enter(&sandbox, err);
 }
 
+/* Each host that is asked is a connection: the 1,024 that a service usually may have open are soon reached.
+ */
+static void raise_open_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* what there is must do */
+}
+
 static int serve(const gp_gq_config *cfg)
 {
     gp_error err = GP_ERROR_INIT;
@@ -113,6 +125,7 @@ static int serve(const gp_gq_config *cfg)
     gp_gq_service *service = NULL;
     sigset_t signals;
     const char *destination = cfg->log_destination && *cfg->log_destination ? cfg->log_destination : "stdout";
+    raise_open_files();
     if (enter_sandbox(cfg, &err) != GP_OK ||
         gp_log_open(&log, destination, cfg->level, cfg->encoding, &err) != GP_OK)
         return complain(&err, EXIT_FAILURE);

@@ -298,12 +298,12 @@ class Lab:
         self.daemons.append(daemon)
         return daemon
 
-    def global_query(self, host, sensors, name="global-query"):
-        """On a UNIX socket; returns (daemon, path of the socket). sensors: name -> address."""
+    def global_query(self, host, sensors, name="global-query", timeout="10s"):
+        """On a UNIX socket; returns (daemon, path of the socket). sensors: name -> address; timeout: of each."""
         endpoints = os.path.join(self.dir, f"{name}-endpoints.yaml")
         path = os.path.join(self.dir, f"{name}.sock")
         with open(endpoints, "w", encoding="utf-8") as f:
-            json.dump({n: {"addr": addr, "timeout": "10s"} for n, addr in sensors.items()}, f)
+            json.dump({n: {"addr": addr, "timeout": timeout} for n, addr in sensors.items()}, f)
         daemon = self.daemon(name, host.command(GLOBAL_QUERY, "server", "--server.addr", f"unix:{path}",
                                                 "--querier.config", endpoints))
         wait_until("global-query listens", lambda: daemon.process.poll() is not None or os.path.exists(path))
