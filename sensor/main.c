@@ -82,6 +82,17 @@ static int run(const gp_cmdline *c)
     return rc == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
 }
 
+/* Capture files come from anywhere: whoever reads them needs files, and no programs or sockets of other
+ * kinds. */
+static int import(const gp_cmdline *c)
+{
+    gp_error err = GP_ERROR_INIT;
+    const gp_sandbox_config sandbox = {.seccomp = GP_SECCOMP_ON};
+    if (gp_sandbox_enter(&sandbox, &err) != GP_OK)
+        (void)fprintf(stderr, "goprobe: going on without: %s\n", err.msg);
+    return gp_import_files(c, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
+}
+
 static int write_spec(const char *path)
 {
     const gp_openapi doc = gp_sensor_openapi();
@@ -118,7 +129,7 @@ int main(int argc, char **argv)
         status = run(&c);
         break;
     case GP_CMD_IMPORT:
-        status = gp_import_files(&c, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
+        status = import(&c);
         break;
     case GP_CMD_SPEC:
         status = write_spec(c.spec_outfile);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sys/socket.h>
 
 #include <seccomp.h>
 
@@ -169,7 +170,6 @@ static const char *const allowed[] = {
     "sendto",
     "setsockopt",
     "shutdown",
-    "socket",
     "socketcall",
     "socketpair",
     /* threads, signals, time */
@@ -377,6 +377,18 @@ static bool add_threads(const filter *f)
            add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
 }
 
+/* Sockets of the families that a service has to do with; the others are much kernel code that few look at. */
+static bool add_sockets(const filter *f)
+{
+    static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        const struct scmp_arg_cmp family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]);
+        if (!add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &family))
+            return false;
+    }
+    return true;
+}
+
 static bool fill(const filter *f, bool allow_bpf)
 {
     static const char *const bpf[] = {"bpf"};
@@ -386,7 +398,7 @@ static bool fill(const filter *f, bool allow_bpf)
     (void)seccomp_attr_set(f->ctx, SCMP_FLTATR_CTL_SSB, 1);
     return add_all(f, SCMP_ACT_ALLOW, allowed, sizeof allowed / sizeof allowed[0]) &&
            add_all(f, f->refused, dangerous, sizeof dangerous / sizeof dangerous[0]) &&
-           (!allow_bpf || add_all(f, SCMP_ACT_ALLOW, bpf, 1)) && add_threads(f);
+           (!allow_bpf || add_all(f, SCMP_ACT_ALLOW, bpf, 1)) && add_threads(f) && add_sockets(f);
 }
 
 gp_code gp_sandbox_filter(gp_seccomp_mode mode, bool allow_bpf, gp_error *err)

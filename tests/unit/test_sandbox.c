@@ -65,6 +65,8 @@ static int programs_are_refused(const gp_sandbox_config *cfg)
         return 3;
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != -1 || errno != EPERM)
         return 4;
+    if (socket(AF_ALG, SOCK_SEQPACKET, 0) != -1 || errno != ENOSYS)
+        return 6;
     return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 5;
 }
 
