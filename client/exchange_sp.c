@@ -31,7 +31,8 @@ typedef struct sp_exchange {
     bool over; /* it has its outcome: */
     gp_code code;
     gp_error why;
-    gp_buf reply; /* with the request number before it */
+    gp_buf reply;    /* with the request number before it */
+    size_t borrowed; /* of cfg.in_flight */
 } sp_exchange;
 
 /* Numbers of requests, with the bit that marks the end of the way back. Unique in this process, so that a
@@ -118,6 +119,7 @@ static void end(gp_exchange *x)
     stop_connecting(s);
     drop_connection(s);
     gp_buf_free(&s->reply);
+    gp_in_flight_give(s->cfg.in_flight, &s->borrowed);
     free(s);
 }
 
@@ -297,6 +299,16 @@ static gp_code watch_writing(sp_exchange *s, gp_error *err)
     return gp_loop_rewatch(&s->x, s->sp.fd, writing, err);
 }
 
+/* For what has come of the answer, beside those of other hosts. */
+static bool has_room(sp_exchange *s, gp_error *err)
+{
+    if (gp_in_flight_take(s->cfg.in_flight, &s->borrowed, s->sp.in.len))
+        return true;
+    gp_fail(err, GP_ELIMIT, "the answer is too large beside those of other hosts (%zu bytes so far)",
+            s->sp.in.len);
+    return false;
+}
+
 static void on_socket(gp_exchange *x)
 {
     sp_exchange *s = (sp_exchange *)x;
@@ -306,7 +318,9 @@ static void on_socket(gp_exchange *x)
     bool ok = gp_sp_flush(&s->sp, &err) == GP_OK && watch_writing(s, &err) == GP_OK;
     while (ok) {
         gp_sp_state state = gp_sp_receive(&s->sp, &err);
-        ok = state != GP_SP_FAILED;
+        ok = state != GP_SP_FAILED && has_room(s, &err);
+        if (!ok)
+            break;
         if (state == GP_SP_WAIT || (state == GP_SP_MESSAGE && !on_message(s)))
             return;
     }

@@ -141,26 +141,29 @@ void gp_client_free(gp_client *c)
     free(c);
 }
 
-/* Room for an answer of so many bytes. */
-static bool borrow(gp_call *call, size_t size)
+bool gp_in_flight_take(gp_in_flight *f, size_t *borrowed, size_t size)
 {
-    gp_in_flight *f = call->in_flight;
-    if (!f || size <= f->own + call->borrowed)
+    if (!f || size <= f->own + *borrowed)
         return true;
-    size_t more = size - f->own - call->borrowed;
+    size_t more = size - f->own - *borrowed;
     if (more > f->left)
         return false;
     f->left -= more;
-    call->borrowed += more;
+    *borrowed += more;
     return true;
+}
+
+void gp_in_flight_give(gp_in_flight *f, size_t *borrowed)
+{
+    if (f)
+        f->left += *borrowed;
+    *borrowed = 0;
 }
 
 void gp_call_end(gp_call *call)
 {
     gp_buf_free(&call->answer);
-    if (call->in_flight)
-        call->in_flight->left += call->borrowed;
-    call->borrowed = 0;
+    gp_in_flight_give(call->in_flight, &call->borrowed);
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
@@ -173,7 +176,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
         call->stream_code = gp_sse_feed(call->sse, data, len, &call->stream_err);
         return call->stream_code == GP_OK ? len : CURL_WRITEFUNC_ERROR;
     }
-    if (!borrow(call, call->answer.len + len)) {
+    if (!gp_in_flight_take(call->in_flight, &call->borrowed, call->answer.len + len)) {
         call->stream_code = gp_fail(&call->stream_err, GP_ELIMIT,
                                     "the answer is too large beside those of other hosts (%zu bytes so far)",
                                     call->answer.len);

@@ -53,6 +53,11 @@ typedef struct gp_call {
 gp_code gp_client_begin(gp_client *c, gp_call *call, gp_error *err);
 gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error *err);
 
+/* Room for an answer of `size` bytes; false: there is none. *borrowed is what the answer has of f->left. f
+ * may be NULL: no limit. */
+bool gp_in_flight_take(gp_in_flight *f, size_t *borrowed, size_t size);
+void gp_in_flight_give(gp_in_flight *f, size_t *borrowed);
+
 /* Frees the answer, and gives back what it took of in_flight. */
 void gp_call_end(gp_call *call);
 

@@ -358,6 +358,40 @@ static void fan_out(gp_fanout *fan, const char *const *addrs, size_t n, tally *t
     free(hosts);
 }
 
+static void note_failure(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *why)
+{
+    char *to = ctx;
+    (void)result;
+    snprintf(to, 300, "%s: %.200s", host->name, why ? why->msg : "answered");
+}
+
+static void answers_under_way_share_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t max_in_flight;
+        const char *want;
+    } cases[] = {{256, "beside those of other hosts"}, {64 << 20, "large: answered"}};
+    fake f;
+    gp_fanout *fan = NULL;
+    gp_args args;
+    start(&f);
+    atomic_store(&f.rows, 20000);
+    query_of(&args, "sip");
+    assert_int_equal(gp_fanout_new(&fan, NULL), GP_OK);
+    const gp_fanout_host host = {.name = "large", .addr = f.ask_tcp, .timeout_ns = INT64_C(20000000000)};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char said[300] = "";
+        const gp_fanout_options opt = {.max_in_flight = cases[i].max_in_flight};
+        assert_int_equal(gp_fanout_query(fan, &host, 1, &args, &opt, note_failure, said, NULL), GP_OK);
+        if (!strstr(said, cases[i].want))
+            fail_msg("'%s' does not say '%s'", said, cases[i].want);
+    }
+    gp_args_free(&args);
+    gp_fanout_free(fan);
+    stop(&f);
+}
+
 static void many_are_asked_at_once_and_connections_are_kept(void **state)
 {
     (void)state;
@@ -712,6 +746,7 @@ int main(void)
         cmocka_unit_test(a_lease_that_is_not_renewed_ends_the_query),
         cmocka_unit_test(too_many_queries_are_refused),
         cmocka_unit_test(lies_are_errors_of_that_host),
+        cmocka_unit_test(answers_under_way_share_a_bound),
         cmocka_unit_test(rubbish_on_the_socket_changes_nothing),
         cmocka_unit_test(sockets_of_others_are_left_alone),
     };
