@@ -1,4 +1,5 @@
-/* gp-gendb DB [DAYS [BLOCKS [FLOWS [SEED]]]]: writes a database of one interface, eth0. Not installed. */
+/* gp-gendb DB [DAYS [BLOCKS [FLOWS [SEED [FIRST]]]]]: writes a database of one interface, eth0, from the day
+ * on that FIRST (UNIX seconds) begins. Not installed. */
 #include "tests/support/gendb.h"
 
 #include <stdio.h>
@@ -20,14 +21,14 @@ int main(int argc, char **argv)
     static const char *const ifaces[] = {"eth0"};
     gp_error err = GP_ERROR_INIT;
     if (argc < 2) {
-        fprintf(stderr, "usage: gp-gendb DB [DAYS [BLOCKS [FLOWS [SEED]]]]\n");
+        fprintf(stderr, "usage: gp-gendb DB [DAYS [BLOCKS [FLOWS [SEED [FIRST]]]]]\n");
         return 2;
     }
     const gp_gendb_options opt = {
         .db = argv[1],
         .ifaces = ifaces,
         .n_ifaces = 1,
-        .first_day = 1704067200, /* 2024-01-01 */
+        .first_day = (int64_t)argument(argc, argv, 6, 1704067200), /* 2024-01-01 */
         .days = (unsigned)argument(argc, argv, 2, 1),
         .blocks = (unsigned)argument(argc, argv, 3, 288),
         .flows = (size_t)argument(argc, argv, 4, 1000),
