@@ -279,6 +279,7 @@ static bool start_slot(gp_capture_manager *m, slot *s)
 {
     gp_error err = GP_ERROR_INIT;
     gp_journal_recovered *r = find_recovered(m, s->iface);
+    size_t flows = r ? gp_flowtable_flows(r->table) : 0; /* the capture takes the table over */
     if (gp_capture_start(&s->capture, s->iface, &s->cfg, r ? r->table : NULL, m->log, &err) != GP_OK) {
         s->capture = NULL;
         set_failure(m, s, err.msg);
@@ -287,7 +288,7 @@ static bool start_slot(gp_capture_manager *m, slot *s)
     s->journal = begin_journal(m, s->iface, r ? r->file : NULL);
     if (r) {
         gp_log_info(m->log, "interval of an earlier process goes on", GP_F_STR("iface", s->iface),
-                    GP_F_I64("ts", r->block_ts), GP_F_U64("flows", gp_flowtable_flows(r->table)));
+                    GP_F_I64("ts", r->block_ts), GP_F_U64("flows", flows));
         s->resumed_drops = r->dropped;
         r->table = NULL;
         r->file = NULL;

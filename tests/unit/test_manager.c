@@ -694,7 +694,9 @@ static void what_a_journal_holds_goes_to_its_block(void **state)
     log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
     gp_capture_manager *m = NULL;
     gp_config_update up;
+    gp_log *log = NULL;
     need_network();
+    assert_int_equal(gp_log_open(&log, "devnull", GP_LOG_INFO, GP_LOG_LOGFMT, NULL), GP_OK);
     gp_tempdir_make(dir);
     gp_netns_add_pair("va", "vb");
     int64_t now;
@@ -706,6 +708,7 @@ static void what_a_journal_holds_goes_to_its_block(void **state)
     leave_journal(dir, "gone", now + INTERVAL, 13);
     const gp_manager_config cfg = {.store = {.write = record, .ctx = &book},
                                    .journal = {.dir = dir, .every_s = 0.1, .size_limit = 1 << 20},
+                                   .log = log,
                                    .interval_s = INTERVAL};
     assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
     gp_capconfig_map map = config_for("vb");
@@ -728,6 +731,7 @@ static void what_a_journal_holds_goes_to_its_block(void **state)
     size_t n = 0;
     assert_int_equal(gp_journal_recover(dir, NULL, NULL, NULL, &left, &n, NULL), GP_OK);
     assert_int_equal(n, 0);
+    gp_log_close(log);
     gp_capconfig_map_free(&map);
     gp_tempdir_remove(dir);
     gp_netns_ip("link del va");
