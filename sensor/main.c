@@ -24,6 +24,15 @@ static const char *environment(const char *name)
     return getenv(name);
 }
 
+/* A program in the kernel counts: as of the start, that is, since nothing that was given up comes back. */
+static bool wants_kernel(const gp_sensor_config *cfg)
+{
+    for (size_t i = 0; i < cfg->ifaces.n; i++)
+        if (cfg->ifaces.entries[i].cfg.in_kernel)
+            return true;
+    return false;
+}
+
 /* Before the log and everything else is opened: all of it is then done by the user that it will belong to.
  * Root that stays root keeps the right to other people's files, as the folder of a database of v4 may be. */
 static gp_code enter_sandbox(const gp_sensor_config *cfg, gp_error *err)
@@ -33,9 +42,12 @@ static gp_code enter_sandbox(const gp_sensor_config *cfg, gp_error *err)
         keep |= GP_CAP_DAC_OVERRIDE;
     if (cfg->api.socket_owner || cfg->api.socket_group)
         keep |= GP_CAP_CHOWN;
+    if (wants_kernel(cfg))
+        keep |= GP_CAP_BPF | GP_CAP_NET_ADMIN | GP_CAP_PERFMON;
     const gp_sandbox_config sandbox = {.user = cfg->security.user,
                                        .keep = keep,
                                        .drop_caps = cfg->security.drop_caps,
+                                       .allow_bpf = wants_kernel(cfg),
                                        .seccomp = cfg->security.seccomp};
     return gp_sandbox_enter(&sandbox, err);
 }

@@ -21,7 +21,7 @@ BUILD_PACKAGES=(gcc cmake ninja-build pkg-config git libpcap-dev libyaml-dev lib
 # shellcheck disable=SC2034
 RUN_PACKAGES=(iproute2)
 # shellcheck disable=SC2034
-TEST_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev python3 python3-venv curl openssl mandoc fish zsh prometheus)
+TEST_PACKAGES=(clang libbpf-dev clang-format clang-tidy libclang-rt-14-dev python3 python3-venv curl openssl mandoc fish zsh prometheus)
 # The web page is tested in a browser.
 TEST_PACKAGES+=(chromium chromium-driver python3-selenium fonts-dejavu-core)
 

@@ -18,7 +18,7 @@ bool gp_capconfig_equal(const gp_capconfig *a, const gp_capconfig *b)
     if (a->ignore_vlans != b->ignore_vlans || a->promisc != b->promisc || a->disable != b->disable ||
         a->has_ring != b->has_ring || a->n_extra_bpf != b->n_extra_bpf)
         return false;
-    if (a->max_flows != b->max_flows)
+    if (a->max_flows != b->max_flows || a->in_kernel != b->in_kernel)
         return false;
     if (a->has_ring &&
         (a->block_size != b->block_size || a->num_blocks != b->num_blocks || a->num_rings != b->num_rings))
@@ -53,7 +53,8 @@ void gp_capconfig_free(gp_capconfig *c)
 static const char *complaint(const gp_capconfig *c)
 {
     if (c->disable) {
-        bool other = c->has_ring || c->n_extra_bpf > 0 || c->promisc || c->ignore_vlans || c->max_flows;
+        bool other = c->has_ring || c->n_extra_bpf > 0 || c->promisc || c->ignore_vlans || c->max_flows ||
+                     c->in_kernel;
         return other ? "capture settings specified, but capture is disabled" : NULL;
     }
     if (!c->has_ring)

@@ -4,7 +4,7 @@
  * {"eth0": {"ignore_vlans": false, "promisc": false, "ring_buffer": {"block_size": 1048576,
  *           "num_blocks": 4}, "extra_bpf_filters": null, "disable": false}, ...}
  *
- * Beyond v4, and only written where given: "num_rings" in "ring_buffer", and "max_flows".
+ * Beyond v4, and only written where given: "num_rings" in "ring_buffer", "max_flows" and "in_kernel".
  *
  * Ownership: gp_capconfig_map owns its entries; freed by gp_capconfig_map_free.
  */
@@ -30,6 +30,7 @@ enum { GP_MAX_EXTRA_BPF = 256 };
 typedef struct gp_capconfig {
     bool ignore_vlans;
     bool promisc;
+    bool in_kernel; /* a program in the kernel counts (eBPF), where that is possible */
     bool disable;
     bool has_ring;          /* ring_buffer given */
     int64_t block_size;     /* default 1 MiB */

@@ -49,6 +49,8 @@ static void capconfig_to_json(const gp_capconfig *c, gp_buf *out)
     gp_buf_printf(out, ",\"disable\":%s", json_bool(c->disable));
     if (c->max_flows)
         gp_buf_printf(out, ",\"max_flows\":%lld", (long long)c->max_flows);
+    if (c->in_kernel)
+        gp_buf_puts(out, ",\"in_kernel\":true");
     gp_buf_putc(out, '}');
 }
 
@@ -146,6 +148,8 @@ static gp_code capconfig_from_json(const cJSON *o, const char *name, gp_capconfi
     if (rc == GP_OK)
         rc = gp_member_i64(o, name, "max_flows", &out->max_flows, err);
     if (rc == GP_OK)
+        rc = gp_member_bool(o, name, "in_kernel", &out->in_kernel, err);
+    if (rc == GP_OK)
         rc = bpf_from_json(cJSON_GetObjectItemCaseSensitive(o, "extra_bpf_filters"), name, out, err);
     return rc;
 }
@@ -236,10 +240,13 @@ typedef struct rule {
     bool optional;
 } rule;
 
-static const rule capture_rules[] = {
-    {"disable", KIND_BOOL, 0, 0, false},      {"extra_bpf_filters", KIND_BPF, 0, 0, false},
-    {"ignore_vlans", KIND_BOOL, 0, 0, false}, {"max_flows", KIND_INT, 1, GP_MAX_FLOWS, true},
-    {"promisc", KIND_BOOL, 0, 0, false},      {"ring_buffer", KIND_RING, 0, 0, false}};
+static const rule capture_rules[] = {{"disable", KIND_BOOL, 0, 0, false},
+                                     {"extra_bpf_filters", KIND_BPF, 0, 0, false},
+                                     {"ignore_vlans", KIND_BOOL, 0, 0, false},
+                                     {"in_kernel", KIND_BOOL, 0, 0, true},
+                                     {"max_flows", KIND_INT, 1, GP_MAX_FLOWS, true},
+                                     {"promisc", KIND_BOOL, 0, 0, false},
+                                     {"ring_buffer", KIND_RING, 0, 0, false}};
 static const rule ring_rules[] = {{"block_size", KIND_INT, 1, INT64_MAX, false},
                                   {"num_blocks", KIND_INT, 1, INT64_MAX, false},
                                   {"num_rings", KIND_INT, 1, GP_RING_MAX_RINGS, true}};

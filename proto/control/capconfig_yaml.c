@@ -70,6 +70,8 @@ static gp_code capconfig_from_yaml(const gp_yaml_node *n, gp_capconfig *out, gp_
         rc = bpf_from_yaml(gp_yaml_get(n, "extra_bpf_filters"), out, err);
     if (rc == GP_OK)
         rc = gp_yaml_int(gp_yaml_get(n, "max_flows"), 1, GP_MAX_FLOWS, &out->max_flows, err);
+    if (rc == GP_OK)
+        rc = gp_yaml_bool(gp_yaml_get(n, "in_kernel"), &out->in_kernel, err);
     return rc;
 }
 

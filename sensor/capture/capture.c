@@ -26,6 +26,9 @@ _Static_assert((int)GP_FANOUT_MAX_RINGS >= (int)GP_RING_MAX_RINGS, "what may be 
 /* Flows that one step of a live view copies: the packet path waits for no more. */
 enum { LIVE_STEP = 4096 };
 
+/* Between two collections from a source that counts itself: what it counts has to fit its maps. */
+enum { COLLECT_EVERY_NS = 500000000 };
+
 struct gp_table_ref {
     gp_flowtable *table;
     atomic_uint refs;
@@ -62,6 +65,7 @@ typedef struct worker {
     gp_flowtable *current;
     const gp_flowtable *previous;
     gp_capture_stats stats; /* of the running interval */
+    uint64_t collected;     /* when a source that counts itself was asked for its counts, ns */
 
     atomic_int request;
     exchange exchange;
@@ -136,6 +140,64 @@ static void count_frames(void *ctx, const gp_frame *frames, size_t n)
     gp_flowtable_add(w->current, w->lane, w->previous, counted, good);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* What a source counted itself that has no flow of its own. */
+static void add_overflow(worker *w, const gp_counters *c, bool v6)
+{
+    static const uint8_t any[16];
+    const gp_addr addr = gp_addr_from_bytes(any, v6 ? 16 : 4);
+    const gp_session s = {.sip = addr, .dip = addr, .proto = GP_OVERFLOW_PROTO, .c = *c};
+    if (c->pkts_rcvd + c->pkts_sent)
+        (void)gp_flowtable_put_lane(w->current, w->lane, &s, true); /* there is always room for this one */
+}
+
+/* All packets of a flow but the first, which is counted. */
+static void add_others(worker *w, const gp_counted *first, const gp_counters *all)
+{
+    const gp_packet *p = &first->packet;
+    const gp_counters one = {first->outgoing ? 0 : first->len, first->outgoing ? first->len : 0,
+                             !first->outgoing, first->outgoing};
+    gp_session s = {.sip = gp_addr_from_bytes(p->sip, p->v6 ? 16 : 4),
+                    .dip = gp_addr_from_bytes(p->dip, p->v6 ? 16 : 4),
+                    .sport = p->sport,
+                    .dport = p->dport,
+                    .proto = p->proto,
+                    .c = *all};
+    gp_counters_sub(&s.c, &one);
+    if (s.c.pkts_rcvd + s.c.pkts_sent && !gp_flowtable_put_lane(w->current, w->lane, &s, true))
+        add_overflow(w, &s.c, p->v6);
+}
+
+static void count_sums(void *ctx, const gp_counted *first, const gp_counters *all, size_t n)
+{
+    worker *w = ctx;
+    gp_flowtable_add(w->current, w->lane, w->previous, first, n);
+    for (size_t i = 0; i < n; i++)
+        add_others(w, &first[i], &all[i]);
+}
+
+static void collect(worker *w)
+{
+    gp_source_sums sums = {0};
+    gp_error err = GP_ERROR_INIT;
+    if (!gp_source_counts_itself(w->source))
+        return;
+    w->collected = now_ns();
+    if (gp_source_collect(w->source, count_sums, w, &sums, &err) != GP_OK)
+        gp_log_error(w->capture->log, "flows not collected", GP_F_STR("iface", w->capture->iface),
+                     GP_F_STR("error", err.msg));
+    w->stats.processed += sums.packets;
+    for (unsigned i = 0; i < GP_PARSE_ERRORS; i++)
+        w->stats.parse_errors[i] += sums.errors[i];
+    add_overflow(w, &sums.overflow, false);
+}
+
 /* ---- requests, answered by the thread (or, once it has ended, by the caller) ------------------------------
  */
 
@@ -167,13 +229,6 @@ static gp_capture_stats report_stats(worker *w)
     return s;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 static void answer_rotate(worker *w)
 {
     uint64_t start = now_ns();
@@ -185,9 +240,17 @@ static void answer_rotate(worker *w)
     w->exchange.stats.rotation_pause_ns = now_ns() - start;
 }
 
+/* A walk shows what was there when it began. */
+static bool goes_on(const exchange *x)
+{
+    return x->walk && (x->walk->at || x->walk->stage || x->walk->lane);
+}
+
 static void answer(worker *w, request_kind kind)
 {
     exchange *x = &w->exchange;
+    if (!goes_on(x))
+        collect(w);
     if (kind == REQUEST_ROTATE)
         answer_rotate(w);
     else if (kind == REQUEST_STATUS)
@@ -242,6 +305,8 @@ static void *worker_main(void *arg)
     while (code == GP_OK && serve_request(w)) {
         bool end = false;
         code = gp_source_read(w->source, w->wake_fd, READ_TIMEOUT_MS, count_frames, w, &end, &err);
+        if (now_ns() - w->collected >= COLLECT_EVERY_NS)
+            collect(w);
     }
     if (code != GP_OK)
         end_with_failure(w, &err);
@@ -281,8 +346,23 @@ static bool ring_is_missing(gp_code code, const gp_error *err)
     return code == GP_EUNSUPPORTED || (code == GP_EIO && missing);
 }
 
+/* False, after saying why, where the ring has to do. */
+static bool open_in_kernel(gp_capture *c, const gp_capconfig *cfg)
+{
+    gp_error why = GP_ERROR_INIT;
+    if (gp_source_open_ebpf(&c->workers[0].source, c->iface, cfg, &why) == GP_OK) {
+        c->n = 1;
+        return true;
+    }
+    gp_log_warn(c->log, "no counting in the kernel, using the ring", GP_F_STR("iface", c->iface),
+                GP_F_STR("reason", why.msg));
+    return false;
+}
+
 static gp_code open_sources(gp_capture *c, const gp_capconfig *cfg, uint32_t odd, gp_error *err)
 {
+    if (cfg->in_kernel && open_in_kernel(c, cfg))
+        return GP_OK;
     gp_source *sources[GP_FANOUT_MAX_RINGS] = {0};
     gp_error why = GP_ERROR_INIT;
     gp_code code = gp_source_open_rings(sources, c->n, odd, c->iface, cfg, &why);

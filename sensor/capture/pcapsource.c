@@ -154,8 +154,10 @@ static gp_code live_stats(gp_source *base, gp_source_counts *out, gp_error *err)
 
 static pcap_source *new_source(const char *name, bool live, gp_error *err)
 {
-    static const gp_source_ops live_ops = {pcap_source_close, live_read, live_stats};
-    static const gp_source_ops file_ops = {pcap_source_close, file_read, file_stats};
+    static const gp_source_ops live_ops = {
+        .close = pcap_source_close, .read = live_read, .stats = live_stats};
+    static const gp_source_ops file_ops = {
+        .close = pcap_source_close, .read = file_read, .stats = file_stats};
     pcap_source *s = calloc(1, sizeof *s);
     if (!s) {
         gp_fail(err, GP_ENOMEM, "out of memory for a capture");

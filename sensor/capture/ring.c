@@ -6,6 +6,7 @@
  */
 #include "sensor/capture/fanout.h"
 #include "sensor/capture/linklayer.h"
+#include "sensor/capture/packetsocket.h"
 #include "sensor/capture/source_impl.h"
 
 #include <arpa/inet.h>
@@ -38,16 +39,12 @@ enum { AHEAD = 2048, CACHE_LINE = 64 };
 
 typedef struct ring_source {
     gp_source base;
-    int fd;
-    int dlt;
-    int arphrd; /* that dlt follows from */
-    char iface[IFNAMSIZ];
+    gp_packet_socket socket;
     uint8_t *map;
     size_t block_size;
     unsigned n_blocks;
     unsigned current; /* the block that the kernel hands over next */
     unsigned fullest; /* blocks that were ours at a time, since it was last told */
-    bool down;        /* the interface is, or was a moment ago */
 } ring_source;
 
 static void ring_close(gp_source *base)
@@ -55,8 +52,7 @@ static void ring_close(gp_source *base)
     ring_source *s = (ring_source *)base;
     if (s->map)
         munmap(s->map, s->block_size * s->n_blocks);
-    if (s->fd >= 0)
-        close(s->fd);
+    gp_packet_socket_close(&s->socket);
     free(s);
 }
 
@@ -77,7 +73,8 @@ static inline bool frame_of(const ring_source *s, const struct tpacket3_hdr *h, 
 {
     const uint8_t *link = (const uint8_t *)h + h->tp_mac;
     /* Without Ethernet only the kernel knows: a tunnel's packets come with the outer header when received. */
-    int offset = s->dlt == DLT_EN10MB ? gp_link_ether_ip_offset(link, h->tp_snaplen) : h->tp_net - h->tp_mac;
+    int offset =
+        s->socket.dlt == DLT_EN10MB ? gp_link_ether_ip_offset(link, h->tp_snaplen) : h->tp_net - h->tp_mac;
     if (offset < 0 || (uint32_t)offset >= h->tp_snaplen)
         return false;
     const struct sockaddr_ll *sll = (const void *)((const uint8_t *)h + SLL_OFFSET);
@@ -86,7 +83,7 @@ static inline bool frame_of(const ring_source *s, const struct tpacket3_hdr *h, 
     *f = (gp_frame){
         .ip = link + offset,
         .cap = h->tp_snaplen - (uint32_t)offset,
-        .len = tag_is_counted ? h->tp_len - gp_link_uncounted(s->dlt, link, h->tp_snaplen) : h->tp_len,
+        .len = tag_is_counted ? h->tp_len - gp_link_uncounted(s->socket.dlt, link, h->tp_snaplen) : h->tp_len,
         .outgoing = sll->sll_pkttype == PACKET_OUTGOING,
     };
     return true;
@@ -115,35 +112,6 @@ static void walk_block(const ring_source *s, const struct tpacket_block_desc *b,
         sink(ctx, batch, n);
 }
 
-static gp_code check_socket(ring_source *s, gp_error *err)
-{
-    int sys = 0;
-    socklen_t len = sizeof sys;
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &sys, &len) != 0)
-        sys = errno;
-    s->down = s->down || sys == ENETDOWN;
-    if (sys == 0 || sys == ENETDOWN)
-        return GP_OK;
-    if (sys == ENODEV || sys == ENXIO)
-        return gp_fail(err, GP_ENOTFOUND, "interface '%s' was removed", s->iface);
-    return gp_fail_errno(err, sys, "capture on '%s' failed", s->iface);
-}
-
-/* The kernel keeps a ring while its interface is down, and fills it again when it is up. */
-static gp_code check_link(ring_source *s, gp_error *err)
-{
-    struct ifreq ifr = {0};
-    memcpy(ifr.ifr_name, s->iface, sizeof ifr.ifr_name);
-    if (ioctl(s->fd, SIOCGIFHWADDR, &ifr) != 0)
-        return gp_fail(err, GP_ENOTFOUND, "interface '%s' was removed or renamed", s->iface);
-    if (ifr.ifr_hwaddr.sa_family != s->arphrd)
-        return gp_fail(err, GP_ENOTFOUND, "the link type of interface '%s' has changed from %d to %d",
-                       s->iface, s->arphrd, ifr.ifr_hwaddr.sa_family);
-    if (ioctl(s->fd, SIOCGIFFLAGS, &ifr) == 0 && ifr.ifr_flags & IFF_UP)
-        s->down = false;
-    return GP_OK;
-}
-
 /* How many blocks wait for us. */
 static unsigned waiting_blocks(const ring_source *s)
 {
@@ -160,20 +128,14 @@ static gp_code ring_read(gp_source *base, int wake_fd, int timeout_ms, gp_frame_
     (void)end;
     struct tpacket_block_desc *b = block_at(s, s->current);
     if (!block_is_ours(b)) {
-        struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN | POLLERR}, {.fd = wake_fd, .events = POLLIN}};
-        int n = poll(fds, wake_fd >= 0 ? 2 : 1, timeout_ms);
-        if (n < 0 && errno != EINTR)
-            return gp_fail_errno(err, errno, "waiting for packets on '%s' failed", s->iface);
-        if (n > 0 && (fds[0].revents & (POLLERR | POLLHUP | POLLNVAL))) {
-            gp_code code = check_socket(s, err);
-            if (code != GP_OK)
-                return code;
-        }
+        gp_code code = gp_packet_socket_wait(&s->socket, wake_fd, timeout_ms, err);
+        if (code != GP_OK)
+            return code;
     }
     /* What came before the interface went down is of the type that it had. */
     unsigned waiting = waiting_blocks(s);
-    if (s->down && !waiting) {
-        gp_code code = check_link(s, err);
+    if (s->socket.down && !waiting) {
+        gp_code code = gp_packet_socket_check_link(&s->socket, err);
         if (code != GP_OK)
             return code;
     }
@@ -194,8 +156,8 @@ static gp_code ring_stats(gp_source *base, gp_source_counts *out, gp_error *err)
     ring_source *s = (ring_source *)base;
     struct tpacket_stats_v3 st = {0};
     socklen_t len = sizeof st;
-    if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) != 0)
-        return gp_fail_errno(err, errno, "cannot read the packet statistics of '%s'", s->iface);
+    if (getsockopt(s->socket.fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) != 0)
+        return gp_fail_errno(err, errno, "cannot read the packet statistics of '%s'", s->socket.iface);
     out->received = st.tp_packets; /* includes the dropped ones */
     out->dropped = st.tp_drops;
     out->fill_percent = s->fullest * UINT64_C(100) / s->n_blocks;
@@ -205,64 +167,18 @@ static gp_code ring_stats(gp_source *base, gp_source_counts *out, gp_error *err)
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-static gp_code fail_socket(const char *iface, int sys, const char *what, gp_error *err)
-{
-    if (sys == EPERM || sys == EACCES)
-        return gp_fail(
-            err, GP_EPERM,
-            "no permission to capture on '%s' (%s): run as root or grant CAP_NET_RAW, for example with "
-            "setcap cap_net_raw+ep on the goprobe binary",
-            iface, what);
-    return gp_fail_errno(err, sys, "cannot capture on '%s' (%s)", iface, what);
-}
-
-static gp_code link_type(ring_source *s, gp_error *err)
-{
-    struct ifreq ifr = {0};
-    memcpy(ifr.ifr_name, s->iface, sizeof ifr.ifr_name);
-    if (ioctl(s->fd, SIOCGIFFLAGS, &ifr) != 0)
-        return gp_fail_errno(err, errno, "cannot read the state of interface '%s'", s->iface);
-    if (!(ifr.ifr_flags & IFF_UP))
-        return gp_fail(err, GP_ENOTFOUND, "interface '%s' is not up; bring it up with: ip link set %s up",
-                       s->iface, s->iface);
-    if (ioctl(s->fd, SIOCGIFHWADDR, &ifr) != 0)
-        return gp_fail_errno(err, errno, "cannot read the link type of interface '%s'", s->iface);
-    s->arphrd = ifr.ifr_hwaddr.sa_family;
-    s->dlt = gp_link_dlt_of(s->arphrd);
-    if (s->dlt < 0)
-        return gp_fail(err, GP_EUNSUPPORTED,
-                       "interface '%s' has link type %d, which carries no IP that we can read", s->iface,
-                       s->arphrd);
-    return GP_OK;
-}
-
-/* v4 refuses this, too: it can only be a mistake. */
-static gp_code check_vlan(const ring_source *s, const gp_capconfig *cfg, gp_error *err)
-{
-    struct vlan_ioctl_args args = {.cmd = GET_VLAN_REALDEV_NAME_CMD};
-    if (!cfg->ignore_vlans)
-        return GP_OK;
-    memcpy(args.device1, s->iface, sizeof s->iface);
-    if (ioctl(s->fd, SIOCGIFVLAN, &args) != 0)
-        return GP_OK;
-    return gp_fail(
-        err, GP_EINVAL,
-        "interface '%s' is a VLAN of '%s': with ignore_vlans nothing would be left, remove it there",
-        s->iface, args.u.device2);
-}
-
 static gp_code attach_filter(ring_source *s, const gp_capconfig *cfg, gp_error *err)
 {
     struct sock_fprog prog = {0};
-    gp_code code = gp_link_filter(s->dlt, cfg, &prog, err);
+    gp_code code = gp_link_filter(s->socket.dlt, cfg, &prog, err);
     if (code != GP_OK)
         return code;
-    if (setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
+    if (setsockopt(s->socket.fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
         code = errno == EINVAL ? gp_fail(err, GP_EINVAL,
                                          "the kernel refuses the packet filter of '%s': check "
                                          "extra_bpf_filters",
-                                         s->iface)
-                               : fail_socket(s->iface, errno, "packet filter", err);
+                                         s->socket.iface)
+                               : gp_packet_socket_fail(s->socket.iface, errno, "packet filter", err);
     free(prog.filter);
     return code;
 }
@@ -271,8 +187,8 @@ static gp_code refuse_packets(ring_source *s, gp_error *err)
 {
     struct sock_filter none = {.code = BPF_RET | BPF_K};
     const struct sock_fprog prog = {.len = 1, .filter = &none};
-    if (setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
-        return fail_socket(s->iface, errno, "packet filter", err);
+    if (setsockopt(s->socket.fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
+        return gp_packet_socket_fail(s->socket.iface, errno, "packet filter", err);
     return GP_OK;
 }
 
@@ -286,27 +202,15 @@ static gp_code map_ring(ring_source *s, gp_error *err)
         .tp_frame_nr = (unsigned)(s->block_size / FRAME_SIZE) * s->n_blocks,
         .tp_retire_blk_tov = BLOCK_TIMEOUT_MS,
     };
-    if (setsockopt(s->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0)
-        return fail_socket(s->iface, errno, "TPACKET_V3", err);
-    if (setsockopt(s->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) != 0)
+    if (setsockopt(s->socket.fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0)
+        return gp_packet_socket_fail(s->socket.iface, errno, "TPACKET_V3", err);
+    if (setsockopt(s->socket.fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) != 0)
         return gp_fail_errno(err, errno, "cannot set up a ring of %u blocks of %zu bytes on '%s'",
-                             s->n_blocks, s->block_size, s->iface);
-    void *map = mmap(NULL, s->block_size * s->n_blocks, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+                             s->n_blocks, s->block_size, s->socket.iface);
+    void *map = mmap(NULL, s->block_size * s->n_blocks, PROT_READ | PROT_WRITE, MAP_SHARED, s->socket.fd, 0);
     if (map == MAP_FAILED)
-        return gp_fail_errno(err, errno, "cannot map the ring of '%s'", s->iface);
+        return gp_fail_errno(err, errno, "cannot map the ring of '%s'", s->socket.iface);
     s->map = map;
-    return GP_OK;
-}
-
-static gp_code bind_iface(ring_source *s, unsigned index, const gp_capconfig *cfg, gp_error *err)
-{
-    struct sockaddr_ll addr = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
-    if (bind(s->fd, (struct sockaddr *)&addr, sizeof addr) != 0)
-        return fail_socket(s->iface, errno, "bind", err);
-    struct packet_mreq mr = {.mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC};
-    if (cfg->promisc && setsockopt(s->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mr, sizeof mr) != 0)
-        return fail_socket(s->iface, errno, "promiscuous mode", err);
     return GP_OK;
 }
 
@@ -321,30 +225,20 @@ static size_t round_block(int64_t wanted)
 static gp_code open_ring(gp_source **out, const char *iface, const gp_capconfig *cfg, bool shared,
                          gp_error *err)
 {
-    static const gp_source_ops ops = {ring_close, ring_read, ring_stats};
-    unsigned index = if_nametoindex(iface);
-    if (!index)
-        return gp_fail(err, GP_ENOTFOUND, "no such interface: '%s'", iface);
+    static const gp_source_ops ops = {.close = ring_close, .read = ring_read, .stats = ring_stats};
     ring_source *s = calloc(1, sizeof *s);
     if (!s)
         return gp_fail(err, GP_ENOMEM, "out of memory for a capture");
     s->base.ops = &ops;
-    snprintf(s->iface, sizeof s->iface, "%s", iface);
     s->block_size = round_block(cfg->block_size);
     s->n_blocks = cfg->num_blocks > 0 ? (unsigned)cfg->num_blocks : GP_RING_NUM_BLOCKS;
-    /* Protocol 0: nothing arrives before the filter is in place and the socket is bound. */
-    s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    gp_code code = s->fd >= 0 ? GP_OK : fail_socket(iface, errno, "packet socket", err);
-    if (code == GP_OK)
-        code = link_type(s, err);
-    if (code == GP_OK)
-        code = check_vlan(s, cfg, err);
+    gp_code code = gp_packet_socket_open(&s->socket, iface, cfg, err);
     if (code == GP_OK)
         code = shared ? refuse_packets(s, err) : attach_filter(s, cfg, err);
     if (code == GP_OK)
         code = map_ring(s, err);
     if (code == GP_OK)
-        code = bind_iface(s, index, cfg, err);
+        code = gp_packet_socket_bind(&s->socket, cfg, err);
     if (code != GP_OK) {
         ring_close(&s->base);
         return code;
@@ -370,11 +264,11 @@ static gp_code found_group(const ring_source *first, uint32_t odd, uint32_t *gro
     uint32_t kind = (uint32_t)(PACKET_FANOUT_CBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16;
     socklen_t len = sizeof *group;
     prog.len = (unsigned short)gp_fanout_program(odd, insns);
-    if (setsockopt(first->fd, SOL_PACKET, PACKET_FANOUT, &kind, sizeof kind) != 0 ||
-        setsockopt(first->fd, SOL_PACKET, PACKET_FANOUT_DATA, &prog, sizeof prog) != 0 ||
-        getsockopt(first->fd, SOL_PACKET, PACKET_FANOUT, group, &len) != 0)
+    if (setsockopt(first->socket.fd, SOL_PACKET, PACKET_FANOUT, &kind, sizeof kind) != 0 ||
+        setsockopt(first->socket.fd, SOL_PACKET, PACKET_FANOUT_DATA, &prog, sizeof prog) != 0 ||
+        getsockopt(first->socket.fd, SOL_PACKET, PACKET_FANOUT, group, &len) != 0)
         return gp_fail_errno(err, errno, "cannot share '%s' between several rings (set num_rings to 1)",
-                             first->iface);
+                             first->socket.iface);
     return GP_OK;
 }
 
@@ -382,9 +276,9 @@ static gp_code join_group(const ring_source *s, uint32_t group, gp_error *err)
 {
     uint32_t number = group & 0xffff;
     uint32_t kind = number | (uint32_t)PACKET_FANOUT_CBPF << 16;
-    if (setsockopt(s->fd, SOL_PACKET, PACKET_FANOUT, &kind, sizeof kind) != 0)
+    if (setsockopt(s->socket.fd, SOL_PACKET, PACKET_FANOUT, &kind, sizeof kind) != 0)
         return gp_fail_errno(err, errno, "cannot share '%s' between several rings (set num_rings to 1)",
-                             s->iface);
+                             s->socket.iface);
     return GP_OK;
 }
 

@@ -18,3 +18,13 @@ gp_code gp_source_stats(gp_source *s, gp_source_counts *out, gp_error *err)
     *out = (gp_source_counts){0};
     return s->ops->stats(s, out, err);
 }
+
+bool gp_source_counts_itself(const gp_source *s)
+{
+    return s->ops->collect != NULL;
+}
+
+gp_code gp_source_collect(gp_source *s, gp_sums_sink sink, void *ctx, gp_source_sums *out, gp_error *err)
+{
+    return s->ops->collect(s, sink, ctx, out, err);
+}

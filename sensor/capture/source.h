@@ -9,6 +9,7 @@
 
 #include "proto/base/error.h"
 #include "proto/control/capconfig.h"
+#include "proto/flow/flow.h"
 #include "sensor/capture/packet.h"
 
 typedef struct gp_source gp_source;
@@ -23,6 +24,9 @@ gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconf
 /* Rings that share the packets of an interface, as fanout.h has it; at most GP_FANOUT_MAX_RINGS. */
 gp_code gp_source_open_rings(gp_source **out, unsigned rings, uint32_t odd, const char *iface,
                              const gp_capconfig *cfg, gp_error *err);
+/* A program in the kernel that counts the packets of an interface itself (eBPF). GP_EUNSUPPORTED where this
+ * build, the kernel or the configuration does not allow for it. */
+gp_code gp_source_open_ebpf(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err);
 /* libpcap on a live interface: where packet rings are not to be had. */
 gp_code gp_source_open_pcap(gp_source **out, const char *iface, const gp_capconfig *cfg, gp_error *err);
 /* A pcap or pcapng file, also gzip'ed; "-" is standard input. */
@@ -43,5 +47,20 @@ typedef struct gp_source_counts {
     uint64_t fill_percent; /* of the ring, at its fullest */
 } gp_source_counts;
 gp_code gp_source_stats(gp_source *s, gp_source_counts *out, gp_error *err);
+
+/* Sources that count packets themselves hand none over by gp_source_read; what they counted is collected. */
+bool gp_source_counts_itself(const gp_source *s);
+
+/* Takes sums of packets: of each flow the first packet, which a table needs to know its direction, and the
+ * counters of all, the first included. */
+typedef void (*gp_sums_sink)(void *ctx, const gp_counted *first, const gp_counters *all, size_t n);
+
+/* Since the last call. */
+typedef struct gp_source_sums {
+    uint64_t packets;                 /* those with errors included */
+    uint64_t errors[GP_PARSE_ERRORS]; /* packets that became no part of a flow */
+    gp_counters overflow;             /* of flows that there was no room for */
+} gp_source_sums;
+gp_code gp_source_collect(gp_source *s, gp_sums_sink sink, void *ctx, gp_source_sums *out, gp_error *err);
 
 #endif

@@ -9,6 +9,7 @@ typedef struct gp_source_ops {
     gp_code (*read)(gp_source *s, int wake_fd, int timeout_ms, gp_frame_sink sink, void *ctx, bool *end,
                     gp_error *err);
     gp_code (*stats)(gp_source *s, gp_source_counts *out, gp_error *err);
+    gp_code (*collect)(gp_source *s, gp_sums_sink sink, void *ctx, gp_source_sums *out, gp_error *err);
 } gp_source_ops;
 
 /* First member of every source. */

@@ -250,8 +250,8 @@ static gp_code read_ifaces(loader *l)
 
 static void warn_unknown_below_interfaces(loader *l, const gp_yaml_node *ifaces)
 {
-    static const char *const capture[] = {"ignore_vlans",      "promisc", "ring_buffer",
-                                          "extra_bpf_filters", "disable", "max_flows"};
+    static const char *const capture[] = {"ignore_vlans", "promisc",   "ring_buffer", "extra_bpf_filters",
+                                          "disable",      "max_flows", "in_kernel"};
     static const char *const ring[] = {"block_size", "num_blocks", "num_rings"};
     for (size_t i = 0; ifaces && i < ifaces->n; i++) {
         const gp_yaml_node *c = ifaces->entries[i].value;

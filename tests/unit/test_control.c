@@ -231,7 +231,7 @@ static gp_code from_yaml(const char *text, gp_capconfig_map *m, gp_error *err)
 static void rings_and_limits_are_settings(void **state)
 {
     (void)state;
-    static const char body[] = "{\"lo\":{" REST ",\"max_flows\":1000,"
+    static const char body[] = "{\"lo\":{" REST ",\"max_flows\":1000,\"in_kernel\":true,"
                                "\"ring_buffer\":{\"block_size\":4096,\"num_blocks\":2,\"num_rings\":4}}}";
     static const char bad[] = "{\"lo\":{" REST ",\"max_flows\":0,"
                               "\"ring_buffer\":{\"block_size\":4096,\"num_blocks\":2,\"num_rings\":65}}}";
@@ -243,10 +243,14 @@ static void rings_and_limits_are_settings(void **state)
     assert_int_equal(gp_capconfig_map_from_request(body, strlen(body), &m, &p), GP_OK);
     assert_int_equal(gp_capconfig_map_get(&m, "lo")->num_rings, 4);
     assert_int_equal(gp_capconfig_map_get(&m, "lo")->max_flows, 1000);
+    assert_true(gp_capconfig_map_get(&m, "lo")->in_kernel);
     gp_capconfig_map_to_json(&m, &b);
     assert_int_equal(gp_capconfig_map_from_json(b.data, b.len, &again, NULL), GP_OK);
     assert_true(gp_capconfig_equal(&m.entries[0].cfg, &again.entries[0].cfg));
     again.entries[0].cfg.max_flows++;
+    assert_false(gp_capconfig_equal(&m.entries[0].cfg, &again.entries[0].cfg));
+    again.entries[0].cfg.max_flows--;
+    again.entries[0].cfg.in_kernel = false;
     assert_false(gp_capconfig_equal(&m.entries[0].cfg, &again.entries[0].cfg));
     gp_capconfig_map_free(&again);
     gp_capconfig_map_free(&m);
@@ -254,11 +258,12 @@ static void rings_and_limits_are_settings(void **state)
     assert_int_equal(gp_capconfig_map_from_request(bad, strlen(bad), &m, &p), GP_EINVAL);
     assert_int_equal(p.n_errors, 2);
     gp_problem_free(&p);
-    static const char yaml[] = "interfaces: {eth0: {max_flows: 7, "
+    static const char yaml[] = "interfaces: {eth0: {max_flows: 7, in_kernel: true, "
                                "ring_buffer: {block_size: 1, num_blocks: 1, num_rings: 2}}}";
     assert_int_equal(from_yaml(yaml, &m, &err), GP_OK);
     assert_int_equal(m.entries[0].cfg.num_rings, 2);
     assert_int_equal(m.entries[0].cfg.max_flows, 7);
+    assert_true(m.entries[0].cfg.in_kernel);
     assert_int_equal(gp_capconfig_map_validate(&m, &err), GP_OK);
     gp_capconfig_map_free(&m);
     assert_int_equal(from_yaml("interfaces: {eth0: {max_flows: 0}}", &m, &err), GP_EINVAL);
