@@ -34,10 +34,14 @@ class Exact(TestCase):
         cls.sensors = {}
         for number, name in enumerate(SENSORS):
             sensor = Sensor(getattr(cls.lab, name))
+            sensor.nanomsg = os.path.join(cls.lab.dir, f"{name}.ipc")
+            sensor.write_config(nanomsg={"addr": f"ipc://{sensor.nanomsg}"})
             subprocess.run([GENDB, sensor.db, "1", "6", "4000", str(number + 1)], check=True, stderr=subprocess.DEVNULL)
             sensor.start()
             cls.sensors[name] = sensor
         _, cls.flat = cls.lab.global_query(cls.lab.top, {n: s.addr for n, s in cls.sensors.items()}, "flat")
+        _, cls.mixed = cls.lab.global_query(cls.lab.top, {n: f"nanomsg+ipc://{s.nanomsg}" if n in "abc" else s.addr
+                                                          for n, s in cls.sensors.items()}, "mixed")
         _, mid1 = cls.lab.global_query(cls.lab.mid1, {n: cls.sensors[n].addr for n in ("a", "b")}, "mid1")
         _, mid2 = cls.lab.global_query(cls.lab.mid2, {"c": cls.sensors["c"].addr}, "mid2")
         _, cls.tree = cls.lab.global_query(cls.lab.top, {"left": f"unix:{mid1}", "right": f"unix:{mid2}",
@@ -92,6 +96,10 @@ class Exact(TestCase):
 
     def test_flat(self):
         self.check_all(self.flat)
+
+    def test_by_nanomsg(self):
+        """Three hosts by nanomsg, one by HTTP."""
+        self.check_all(self.mixed)
 
     def test_tree(self):
         self.check_all(self.tree)
