@@ -36,6 +36,8 @@ static const counter more_counters[] = {
     {"overflow_packets", offsetof(gp_capture_stats, overflow_packets)},
     {"overflow_bytes", offsetof(gp_capture_stats, overflow_bytes)},
     {"ring_fill_percent", offsetof(gp_capture_stats, ring_fill_percent)},
+    {"journal_bytes", offsetof(gp_capture_stats, journal_bytes)},
+    {"journal_age_ms", offsetof(gp_capture_stats, journal_age_ms)},
     {"rotation_pause_ns", offsetof(gp_capture_stats, rotation_pause_ns)},
 };
 enum { N_MORE_COUNTERS = sizeof more_counters / sizeof more_counters[0] };

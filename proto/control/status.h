@@ -34,6 +34,7 @@ typedef struct gp_capture_stats {
     uint64_t flows, table_bytes;               /* in the flow table */
     uint64_t overflow_packets, overflow_bytes; /* of flows beyond the limit, counted as one */
     uint64_t ring_fill_percent;                /* at its fullest */
+    uint64_t journal_bytes, journal_age_ms;    /* of the interval's journal: what a crash would cost */
     uint64_t rotation_pause_ns;                /* of the packet path, at the last rotation */
 } gp_capture_stats;
 

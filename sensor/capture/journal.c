@@ -16,14 +16,15 @@ struct gp_journal_interval {
     char iface[GP_JOURNAL_IFACE_MAX];
     unsigned refs; /* the journal's lock */
     pthread_mutex_t lock;
-    gp_journalfile *file; /* what a restart would find; NULL: none yet */
-    atomic_ullong bytes;  /* of file */
-    uint64_t base;        /* bytes of file when it was new */
-    bool resumed;         /* file is of the time before a restart and takes nothing more */
-    bool stale;           /* file misses changes: it has to be written anew */
-    bool sealed;          /* the block is being written, nothing more is taken */
-    bool overflown;       /* too much for the limit: file stays as it is */
-    bool failing;         /* said so already */
+    gp_journalfile *file;  /* what a restart would find; NULL: none yet */
+    atomic_ullong bytes;   /* of file */
+    atomic_ullong good_ms; /* when the last pass that succeeded began, or the interval */
+    uint64_t base;         /* bytes of file when it was new */
+    bool resumed;          /* file is of the time before a restart and takes nothing more */
+    bool stale;            /* file misses changes: it has to be written anew */
+    bool sealed;           /* the block is being written, nothing more is taken */
+    bool overflown;        /* too much for the limit: file stays as it is */
+    bool failing;          /* said so already */
 };
 
 struct gp_journal {
@@ -54,6 +55,12 @@ static double seconds_between(const struct timespec *a, const struct timespec *b
     return (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) / 1e9;
 }
 
+static unsigned long long now_ms(void)
+{
+    struct timespec now = monotonic_now();
+    return (unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000;
+}
+
 /* ---- intervals ----------------------------------------------------------------------------------------- */
 
 gp_journal_interval *gp_journal_begin(gp_journal *j, const char *iface, gp_journalfile *resumed)
@@ -68,6 +75,7 @@ gp_journal_interval *gp_journal_begin(gp_journal *j, const char *iface, gp_journ
     iv->refs = 1;
     iv->file = resumed;
     iv->resumed = resumed != NULL;
+    atomic_init(&iv->good_ms, now_ms());
     atomic_init(&iv->bytes, resumed ? gp_journalfile_size(resumed) : 0);
     pthread_mutex_init(&iv->lock, NULL);
     pthread_mutex_lock(&j->lock);
@@ -298,6 +306,7 @@ static void overflow(gp_journal *j, gp_journal_interval *iv)
 static bool write_changes(gp_journal *j, gp_journal_interval *iv, bool *wrote)
 {
     gp_error err = GP_ERROR_INIT;
+    unsigned long long start = now_ms();
     pthread_mutex_lock(&iv->lock);
     bool idle = iv->sealed || iv->overflown;
     bool overflown = iv->overflown;
@@ -330,6 +339,8 @@ static bool write_changes(gp_journal *j, gp_journal_interval *iv, bool *wrote)
     if (code == GP_OK && iv->failing)
         gp_log_info(j->cfg.log, "journal written again", GP_F_STR("iface", iv->iface));
     iv->failing = code != GP_OK; /* only this thread looks at it */
+    if (code == GP_OK)
+        atomic_store(&iv->good_ms, start);
     return code == GP_OK;
 }
 
@@ -499,6 +510,12 @@ void gp_journal_free(gp_journal *j)
     free(j->sessions);
     free(j->dir);
     free(j);
+}
+
+void gp_journal_interval_state(const gp_journal_interval *iv, uint64_t *bytes, uint64_t *age_ms)
+{
+    *bytes = atomic_load(&iv->bytes);
+    *age_ms = now_ms() - atomic_load(&iv->good_ms);
 }
 
 void gp_journal_get_stats(gp_journal *j, gp_journal_stats *out)

@@ -54,6 +54,9 @@ void gp_journal_end(gp_journal *j, gp_journal_interval *iv);
 bool gp_journal_keep(gp_journal *j, gp_journal_interval *iv, const gp_flowtable *t,
                      const gp_journal_batch *batch);
 
+/* Of one interval: size of its file, and milliseconds since it was last known to be up to date. */
+void gp_journal_interval_state(const gp_journal_interval *iv, uint64_t *bytes, uint64_t *age_ms);
+
 typedef struct gp_journal_stats {
     uint64_t writes;     /* rounds over all interfaces in which something was written */
     uint64_t sessions;   /* written */

@@ -704,6 +704,8 @@ static gp_code add_status(slot *s, gp_status *out, gp_error *err)
     gp_code code = gp_capture_status(s->capture, &st.stats, err);
     if (code != GP_OK)
         return code;
+    if (s->journal)
+        gp_journal_interval_state(s->journal, &st.stats.journal_bytes, &st.stats.journal_age_ms);
     st.iface = strdup(s->iface);
     gp_iface_status *list = st.iface ? realloc(out->ifaces, (out->n_ifaces + 1) * sizeof *list) : NULL;
     if (!list) {

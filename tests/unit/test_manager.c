@@ -685,6 +685,21 @@ static void leave_journal(const char *dir, const char *iface, int64_t block_ts, 
     gp_journalfile_close(f);
 }
 
+static bool shows_journal(gp_capture_manager *m, const char *iface)
+{
+    uint64_t bytes = 0;
+    for (unsigned tries = 0; tries < 100 && bytes == 0; tries++) {
+        gp_status st;
+        usleep(20000);
+        assert_int_equal(gp_manager_status(m, &iface, 1, &st, NULL), GP_OK);
+        assert_int_equal(st.n_ifaces, 1);
+        bytes = st.ifaces[0].stats.journal_bytes;
+        assert_true(st.ifaces[0].stats.journal_age_ms < 10000);
+        gp_status_free(&st);
+    }
+    return bytes > 0;
+}
+
 /* What is over goes to its own block; what is running goes on, and ends on the grid. */
 static void what_a_journal_holds_goes_to_its_block(void **state)
 {
@@ -716,6 +731,7 @@ static void what_a_journal_holds_goes_to_its_block(void **state)
     gp_config_update_free(&up);
     send_packets("va", 30);
     assert_true(comes_to(m, "vb", 41));
+    assert_true(shows_journal(m, "vb"));
     assert_true(comes_to_blocks(&book, 3));
     gp_manager_close(m);
     bool seen[3] = {false};
