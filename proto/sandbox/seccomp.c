@@ -382,7 +382,7 @@ static bool add_sockets(const filter *f)
 {
     static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
-        const struct scmp_arg_cmp family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]);
+        const struct scmp_arg_cmp family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0);
         if (!add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &family))
             return false;
     }
