@@ -4,6 +4,7 @@
 #include "sensor/config/monitor.h"
 #include "sensor/dbsink/dbsink.h"
 #include "sensor/godb/engine.h"
+#include "sensor/retention/retention.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -17,6 +18,7 @@ typedef struct daemon_state {
     gp_capture_manager *manager;
     gp_engine *engine;
     gp_config_monitor *monitor;
+    gp_retention *retention;
     gp_sensor_api *api;
     gp_log *own_audit; /* NULL: audit lines go to the log */
 } daemon_state;
@@ -107,6 +109,7 @@ static gp_code start_api(daemon_state *d, gp_error *err)
                                       .engine = d->engine,
                                       .manager = d->manager,
                                       .monitor = d->monitor,
+                                      .retention = d->retention,
                                       .log = d->log,
                                       .audit = d->own_audit ? d->own_audit : d->log,
                                       .slow_query_ns = d->cfg->logging.slow_query_ns};
@@ -118,11 +121,18 @@ static gp_code start_api(daemon_state *d, gp_error *err)
     return rc;
 }
 
+static gp_code make_retention(daemon_state *d, gp_error *err)
+{
+    const gp_retention_config cfg = {.db = d->cfg->db.path, .options = &d->cfg->retention, .log = d->log};
+    return gp_retention_new(&d->retention, &cfg, err);
+}
+
 /* Nobody may ask for, or change, what is already being taken apart: API first, then the monitor, then the
  * captures, whose last flows still go to the database. */
 static void stop(daemon_state *d)
 {
     gp_sensor_api_stop(d->api);
+    gp_retention_free(d->retention);
     gp_config_monitor_free(d->monitor);
     gp_engine_free(d->engine);
     if (d->manager)
@@ -189,9 +199,13 @@ gp_code gp_daemon_run(const gp_sensor_config *cfg, const gp_config_sources *src,
     if (rc == GP_OK)
         rc = make_manager(&d, err);
     if (rc == GP_OK)
+        rc = make_retention(&d, err);
+    if (rc == GP_OK)
         rc = start_api(&d, err); /* before the captures: an address in use must not leave a block behind */
     if (rc == GP_OK)
         rc = start_captures(&d, err);
+    if (rc == GP_OK)
+        rc = gp_retention_start(d.retention, err);
     if (rc == GP_OK) {
         gp_log_info(log, "started goprobe");
         wait_for_stop(&d, &set);

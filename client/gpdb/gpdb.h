@@ -16,6 +16,7 @@ typedef enum command {
     CMD_HELP,
     CMD_IMPORT,
     CMD_MERGE,
+    CMD_PRUNE,
     CMD_REPAIR,
     CMD_STATS,
     CMD_VERSION,
@@ -45,6 +46,8 @@ typedef struct options {
     /* repair */
     const char *aside; /* NULL: beside the database */
     bool today;
+    /* prune */
+    int64_t max_age_s, max_size; /* 0: no limit */
     /* export, stats */
     const char *format, *output, *first, *last;
 } options;
@@ -61,6 +64,7 @@ gp_code run_check(const options *o, int *exit_code, gp_error *err);
 gp_code run_export(const options *o, int *exit_code, gp_error *err);
 gp_code run_import(const options *o, int *exit_code, gp_error *err);
 gp_code run_merge(const options *o, int *exit_code, gp_error *err);
+gp_code run_prune(const options *o, int *exit_code, gp_error *err);
 gp_code run_repair(const options *o, int *exit_code, gp_error *err);
 gp_code run_stats(const options *o, int *exit_code, gp_error *err);
 

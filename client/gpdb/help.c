@@ -1,7 +1,7 @@
 #include "client/gpdb/gpdb.h"
 
 static const char root_text[] =
-    "gpdb imports, merges, checks, repairs and exports flow databases.\n"
+    "gpdb imports, merges, checks, repairs, prunes and exports flow databases.\n"
     "\n"
     "Usage:\n"
     "  gpdb [command]\n"
@@ -12,6 +12,7 @@ static const char root_text[] =
     "  help        Help about any command\n"
     "  import      Import flow rows from CSV into a database\n"
     "  merge       Merge one database into another\n"
+    "  prune       Remove days beyond an age or a size\n"
     "  repair      Keep what is intact, put aside what is damaged\n"
     "  stats       Show what a database holds and what it takes\n"
     "  version     Print version\n"
@@ -119,6 +120,32 @@ static const char repair_text[] =
     "found\n"
     "damage), 1 after an error.\n";
 
+static const char prune_text[] =
+    "Remove the days of an interface that are older than --max-age, and then its oldest days until the rest "
+    "takes no more\n"
+    "than --max-size. Days are UTC days and go as a whole; today, and yesterday until 01:00 UTC, stay. "
+    "goprobe "
+    "may run\n"
+    "meanwhile, and does the same by itself if its configuration says so (section retention).\n"
+    "\n"
+    "Usage:\n"
+    "  gpdb prune DB [flags]\n"
+    "\n"
+    "Examples:\n"
+    "  gpdb prune /var/lib/goprobe/db --max-age 90d --dry-run\n"
+    "  gpdb prune /var/lib/goprobe/db --max-size 20G --iface eth0\n"
+    "\n"
+    "Flags:\n"
+    "      --dry-run           only tell what would be removed\n"
+    "  -h, --help              help for prune\n"
+    "      --iface strings     interfaces to prune (default: all)\n"
+    "      --max-age age       age that days may reach, for example 90d or 2160h; a day at least\n"
+    "      --max-size bytes    bytes of all days of one interface; k, M, G and T are powers of 1024\n"
+    "\n"
+    "Exit status: 0 if the limits are kept now (or would be), 2 if days that have to stay take more than "
+    "--max-size,\n"
+    "1 after an error.\n";
+
 static const char stats_text[] = "Show for each interface days, blocks, flows and traffic, and for each "
                                  "column the bytes before and after\n"
                                  "compression. Only metadata is read.\n"
@@ -171,9 +198,10 @@ static const char version_text[] = "Print version\n"
 void help_print(FILE *out, command cmd)
 {
     static const char *const texts[CMD_COUNT] = {
-        [CMD_NONE] = root_text,     [CMD_HELP] = root_text,     [CMD_CHECK] = check_text,
-        [CMD_EXPORT] = export_text, [CMD_IMPORT] = import_text, [CMD_MERGE] = merge_text,
-        [CMD_REPAIR] = repair_text, [CMD_STATS] = stats_text,   [CMD_VERSION] = version_text,
+        [CMD_NONE] = root_text,       [CMD_HELP] = root_text,     [CMD_CHECK] = check_text,
+        [CMD_EXPORT] = export_text,   [CMD_IMPORT] = import_text, [CMD_MERGE] = merge_text,
+        [CMD_PRUNE] = prune_text,     [CMD_REPAIR] = repair_text, [CMD_STATS] = stats_text,
+        [CMD_VERSION] = version_text,
     };
     fputs(texts[cmd], out);
 }

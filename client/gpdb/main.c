@@ -1,4 +1,4 @@
-/* gpdb - imports, merges, checks, repairs and exports flow databases. */
+/* gpdb - imports, merges, checks, repairs, prunes and exports flow databases. */
 #include "client/gpdb/gpdb.h"
 
 #include "proto/base/strlist.h"
@@ -75,7 +75,8 @@ static gp_code run(const options *o, int *exit_code, gp_error *err)
 {
     static gp_code (*const commands[CMD_COUNT])(const options *, int *, gp_error *) = {
         [CMD_CHECK] = run_check, [CMD_EXPORT] = run_export, [CMD_IMPORT] = run_import,
-        [CMD_MERGE] = run_merge, [CMD_REPAIR] = run_repair, [CMD_STATS] = run_stats,
+        [CMD_MERGE] = run_merge, [CMD_PRUNE] = run_prune,   [CMD_REPAIR] = run_repair,
+        [CMD_STATS] = run_stats,
     };
     if (o->cmd == CMD_HELP) {
         help_print(stdout, o->help_for);

@@ -1,6 +1,7 @@
 #include "client/gpdb/gpdb.h"
 #include "proto/base/strlist.h"
 #include "proto/query/timeparse.h"
+#include "sensor/godb/retention.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 #define DEFAULT_TOLERANCE_NS (150 * GP_NS_PER_SEC)
 
-typedef enum kind { K_STRING, K_LIST, K_BOOL, K_INT, K_DURATION } kind;
+typedef enum kind { K_STRING, K_LIST, K_BOOL, K_INT, K_DURATION, K_AGE, K_SIZE } kind;
 
 #define ON(cmd) (1u << (cmd))
 
@@ -27,16 +28,19 @@ typedef struct flag {
 static const flag flags[] = {
     {"aside", 0, K_STRING, ON(CMD_REPAIR), OPT(aside)},
     {"complete-tolerance", 0, K_DURATION, ON(CMD_MERGE), OPT(tolerance_ns)},
-    {"dry-run", 0, K_BOOL, ON(CMD_MERGE) | ON(CMD_REPAIR), OPT(dry_run)},
+    {"dry-run", 0, K_BOOL, ON(CMD_MERGE) | ON(CMD_PRUNE) | ON(CMD_REPAIR), OPT(dry_run)},
     {"encoder", 0, K_STRING, ON(CMD_IMPORT), OPT(encoder)},
     {"first", 'f', K_STRING, ON(CMD_EXPORT), OPT(first)},
     {"format", 'e', K_STRING, ON(CMD_EXPORT) | ON(CMD_STATS), OPT(format)},
     {"iface", 0, K_STRING, ON(CMD_IMPORT), OPT(iface)},
-    {"iface", 0, K_LIST, ON(CMD_CHECK) | ON(CMD_EXPORT) | ON(CMD_MERGE) | ON(CMD_REPAIR) | ON(CMD_STATS),
+    {"iface", 0, K_LIST,
+     ON(CMD_CHECK) | ON(CMD_EXPORT) | ON(CMD_MERGE) | ON(CMD_PRUNE) | ON(CMD_REPAIR) | ON(CMD_STATS),
      OPT(ifaces)},
     {"last", 'l', K_STRING, ON(CMD_EXPORT), OPT(last)},
     {"level", 0, K_INT, ON(CMD_IMPORT), OPT(level)},
+    {"max-age", 0, K_AGE, ON(CMD_PRUNE), OPT(max_age_s)},
     {"max-rows", 'n', K_INT, ON(CMD_IMPORT), OPT(max_rows)},
+    {"max-size", 0, K_SIZE, ON(CMD_PRUNE), OPT(max_size)},
     {"output", 'o', K_STRING, ON(CMD_EXPORT), OPT(output)},
     {"overwrite", 0, K_BOOL, ON(CMD_MERGE), OPT(overwrite)},
     {"permissions", 0, K_STRING, ON(CMD_IMPORT), OPT(permissions)},
@@ -49,9 +53,9 @@ static const struct {
     const char *name;
     command cmd;
     size_t n_args;
-} commands[] = {{"check", CMD_CHECK, 1},   {"export", CMD_EXPORT, 1},  {"help", CMD_HELP, 1},
-                {"import", CMD_IMPORT, 2}, {"merge", CMD_MERGE, 2},    {"repair", CMD_REPAIR, 1},
-                {"stats", CMD_STATS, 1},   {"version", CMD_VERSION, 0}};
+} commands[] = {{"check", CMD_CHECK, 1},   {"export", CMD_EXPORT, 1}, {"help", CMD_HELP, 1},
+                {"import", CMD_IMPORT, 2}, {"merge", CMD_MERGE, 2},   {"prune", CMD_PRUNE, 1},
+                {"repair", CMD_REPAIR, 1}, {"stats", CMD_STATS, 1},   {"version", CMD_VERSION, 0}};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static gp_code find_command(const char *name, size_t *out, gp_error *err)
@@ -139,6 +143,14 @@ static gp_code set_flag(options *o, const flag *f, const char *value, gp_error *
         return set_int(f, value, (int64_t *)field, err);
     case K_DURATION:
         if (gp_duration_parse(value, (int64_t *)field, &why) != GP_OK)
+            return bad_value(f, value, why.msg, err);
+        return GP_OK;
+    case K_AGE:
+        if (gp_retention_parse_age(value, (int64_t *)field, &why) != GP_OK)
+            return bad_value(f, value, why.msg, err);
+        return GP_OK;
+    case K_SIZE:
+        if (gp_retention_parse_size(value, (int64_t *)field, &why) != GP_OK)
             return bad_value(f, value, why.msg, err);
         return GP_OK;
     }

@@ -20,6 +20,7 @@ typedef struct gp_sensor_api_config {
     gp_engine *engine;
     gp_capture_manager *manager;
     gp_config_monitor *monitor;
+    const struct gp_retention *retention; /* its metrics; NULL: none */
     gp_log *log;
     gp_log *audit;         /* who changed what; NULL: nowhere */
     int64_t slow_query_ns; /* queries that take this long are logged; 0: none are */

@@ -193,6 +193,10 @@ static const char *metavar(const gp_option *o)
         return " mode";
     case GP_OPT_DURATION:
         return " duration";
+    case GP_OPT_AGE:
+        return " age";
+    case GP_OPT_SIZE:
+        return " bytes";
     default:
         return is_switch(o) ? "" : " string";
     }

@@ -18,6 +18,7 @@
 #include "proto/control/capconfig.h"
 #include "proto/sandbox/sandbox.h"
 #include "sensor/godb/codec.h"
+#include "sensor/godb/retention.h"
 
 #include <sys/types.h>
 
@@ -90,6 +91,20 @@ typedef struct gp_journal_options {
     int64_t size_limit; /* bytes of one interface's file; default 256 MiB */
 } gp_journal_options;
 
+/* Not known to v4. */
+typedef struct gp_retention_rule {
+    char *iface;
+    gp_retention_limits limits; /* all of them: what the file leaves out is the general limit */
+} gp_retention_rule;
+
+typedef struct gp_retention_options {
+    int64_t max_age_s, max_size; /* 0: nothing is removed */
+    int64_t interval_ns;         /* default 1h */
+    bool dry_run;                /* only log what would go */
+    gp_retention_rule *ifaces;   /* with limits of their own */
+    size_t n_ifaces;
+} gp_retention_options;
+
 typedef struct gp_logging_config {
     char *destination;       /* NULL: stdout, as in v4 */
     char *audit_destination; /* NULL: the log */
@@ -114,6 +129,7 @@ typedef struct gp_sensor_config {
     gp_nanomsg_config nanomsg;
     gp_local_buffers_config local_buffers;
     gp_journal_options journal;
+    gp_retention_options retention;
     gp_logging_config logging;
     gp_string_list warnings; /* sentences for the log */
 } gp_sensor_config;
@@ -138,6 +154,9 @@ gp_code gp_sensor_config_parse(gp_sensor_config *out, const gp_config_sources *s
                                size_t len, gp_error *err);
 void gp_sensor_config_free(gp_sensor_config *cfg);
 
+/* The limits of an interface, whether it has some of its own or not. */
+gp_retention_limits gp_retention_limits_of(const gp_retention_options *o, const char *iface);
+
 /* The keys that exist, for the command line: "db.path", ... `help` describes one. */
 typedef enum gp_option_type {
     GP_OPT_STR,
@@ -148,6 +167,8 @@ typedef enum gp_option_type {
     GP_OPT_SECCOMP,
     GP_OPT_DURATION, /* int64_t, nanoseconds */
     GP_OPT_MODE,
+    GP_OPT_AGE,  /* int64_t, seconds: "90d" or a duration */
+    GP_OPT_SIZE, /* int64_t, bytes: "20G" */
     GP_OPT_CODEC,
     GP_OPT_LEVEL,
     GP_OPT_ENCODING,

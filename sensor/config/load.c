@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { JOURNAL_INTERVAL_S = 3, JOURNAL_SIZE_LIMIT = 256 << 20 };
+enum { JOURNAL_INTERVAL_S = 3, JOURNAL_SIZE_LIMIT = 256 << 20, RETENTION_INTERVAL_S = 3600 };
 
 typedef struct loader {
     gp_sensor_config *cfg;
@@ -161,6 +161,26 @@ static gp_code read_duration(const gp_yaml_node *n, int64_t *out, gp_error *err)
     return rc;
 }
 
+static gp_code read_age(const gp_yaml_node *n, int64_t *out, gp_error *err)
+{
+    const char *text = NULL;
+    gp_error why = GP_ERROR_INIT;
+    gp_code rc = gp_yaml_str(n, &text, err);
+    if (rc == GP_OK && text && gp_retention_parse_age(text, out, &why) != GP_OK)
+        return gp_yaml_fail(n, err, "%s", why.msg);
+    return rc;
+}
+
+static gp_code read_size(const gp_yaml_node *n, int64_t *out, gp_error *err)
+{
+    const char *text = NULL;
+    gp_error why = GP_ERROR_INIT;
+    gp_code rc = gp_yaml_str(n, &text, err);
+    if (rc == GP_OK && text && gp_retention_parse_size(text, out, &why) != GP_OK)
+        return gp_yaml_fail(n, err, "%s", why.msg);
+    return rc;
+}
+
 static gp_code read_str(const gp_yaml_node *n, char **out, gp_error *err)
 {
     gp_code rc = gp_yaml_strdup(n, out, err);
@@ -193,6 +213,10 @@ static gp_code read_option(const gp_option *o, const gp_yaml_node *n, void *at, 
         return read_seccomp(n, at, err);
     case GP_OPT_DURATION:
         return read_duration(n, at, err);
+    case GP_OPT_AGE:
+        return read_age(n, at, err);
+    case GP_OPT_SIZE:
+        return read_size(n, at, err);
     case GP_OPT_MODE:
         return read_mode(n, at, err);
     case GP_OPT_CODEC:
@@ -248,6 +272,52 @@ static gp_code read_ifaces(loader *l)
     return rc;
 }
 
+static gp_code read_retention_rule(loader *l, const gp_yaml_entry *e, gp_retention_rule *rule)
+{
+    gp_code rc = gp_yaml_expect(e->value, GP_YAML_MAP, l->err);
+    const gp_yaml_node *age = gp_yaml_get(e->value, "max_age");
+    const gp_yaml_node *size = gp_yaml_get(e->value, "max_size");
+    rule->limits = (gp_retention_limits){l->cfg->retention.max_age_s, l->cfg->retention.max_size};
+    if (rc == GP_OK && is_given(age))
+        rc = read_age(age, &rule->limits.max_age_s, l->err);
+    if (rc == GP_OK && is_given(size))
+        rc = read_size(size, &rule->limits.max_size, l->err);
+    if (rc == GP_OK && !(rule->iface = strdup(e->key)))
+        rc = gp_fail(l->err, GP_ENOMEM, "out of memory while reading the configuration");
+    return rc;
+}
+
+static gp_code read_retention_rules(loader *l)
+{
+    gp_retention_options *o = &l->cfg->retention;
+    const gp_yaml_node *ifaces = l->file ? gp_yaml_find(gp_yaml_root(l->file), "retention.interfaces") : NULL;
+    gp_code rc = gp_yaml_expect(ifaces, GP_YAML_MAP, l->err);
+    if (rc != GP_OK || !ifaces || ifaces->n == 0)
+        return rc;
+    o->ifaces = calloc(ifaces->n, sizeof *o->ifaces);
+    if (!o->ifaces)
+        return gp_fail(l->err, GP_ENOMEM, "out of memory while reading the configuration");
+    o->n_ifaces = ifaces->n;
+    for (size_t i = 0; rc == GP_OK && i < ifaces->n; i++)
+        rc = read_retention_rule(l, &ifaces->entries[i], &o->ifaces[i]);
+    return rc;
+}
+
+gp_retention_limits gp_retention_limits_of(const gp_retention_options *o, const char *iface)
+{
+    for (size_t i = 0; i < o->n_ifaces; i++)
+        if (strcmp(o->ifaces[i].iface, iface) == 0)
+            return o->ifaces[i].limits;
+    return (gp_retention_limits){o->max_age_s, o->max_size};
+}
+
+static void warn_unknown_below_retention(loader *l, const gp_yaml_node *ifaces)
+{
+    static const char *const limits[] = {"max_age", "max_size"};
+    for (size_t i = 0; ifaces && i < ifaces->n; i++)
+        gp_yaml_unknown(ifaces->entries[i].value, limits, sizeof limits / sizeof *limits, warn, l);
+}
+
 static void warn_unknown_below_interfaces(loader *l, const gp_yaml_node *ifaces)
 {
     static const char *const capture[] = {"ignore_vlans", "promisc",   "ring_buffer", "extra_bpf_filters",
@@ -281,7 +351,7 @@ static void warn_unknown_section(loader *l, const char *section)
         if (strchr(key, '.')) /* the dotted spelling is a key, too */
             known[n_known++] = key;
     }
-    if (!skip)
+    if (!skip || strcmp(section, "retention") == 0)
         known[n_known++] = "interfaces";
     const gp_yaml_node *root = gp_yaml_root(l->file);
     gp_yaml_unknown(skip ? gp_yaml_find(root, section) : root, known, n_known, warn, l);
@@ -303,10 +373,12 @@ static void warn_unknown(loader *l)
                                            "journal",
                                            "local_buffers",
                                            "nanomsg",
+                                           "retention",
                                            "security"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         warn_unknown_section(l, sections[i]);
     warn_unknown_below_interfaces(l, gp_yaml_find(gp_yaml_root(l->file), "interfaces"));
+    warn_unknown_below_retention(l, gp_yaml_find(gp_yaml_root(l->file), "retention.interfaces"));
 }
 
 static void warn_without_effect(loader *l)
@@ -329,6 +401,7 @@ static gp_code load(loader *l)
     l->cfg->db.codec = GP_CODEC_LZ4;
     l->cfg->journal = (gp_journal_options){
         .enabled = true, .fsync = true, .interval = JOURNAL_INTERVAL_S, .size_limit = JOURNAL_SIZE_LIMIT};
+    l->cfg->retention.interval_ns = RETENTION_INTERVAL_S * GP_NS_PER_SEC;
     l->cfg->logging.level = GP_LOG_INFO;
     l->cfg->security.drop_caps = true;
     l->cfg->logging.encoding = GP_LOG_LOGFMT;
@@ -339,6 +412,8 @@ static gp_code load(loader *l)
         rc = read_options(l);
     if (rc == GP_OK)
         rc = read_ifaces(l);
+    if (rc == GP_OK)
+        rc = read_retention_rules(l);
     if (rc == GP_OK)
         rc = gp_config_check(l->cfg, l->src->path, l->err);
     if (rc == GP_OK && l->file)
@@ -397,6 +472,9 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     free(cfg->api.tls.key);
     free(cfg->api.tls.client_ca);
     gp_yaml_strlist_free(cfg->api.keys.items, cfg->api.keys.n);
+    for (size_t i = 0; i < cfg->retention.n_ifaces; i++)
+        free(cfg->retention.ifaces[i].iface);
+    free(cfg->retention.ifaces);
     gp_yaml_strlist_free(cfg->nanomsg.addrs.items, cfg->nanomsg.addrs.n);
     free(cfg->security.user);
     free(cfg->logging.destination);

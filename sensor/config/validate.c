@@ -1,6 +1,7 @@
 #include "sensor/config/validate.h"
 #include "proto/nanomsg/addr.h"
 #include "proto/query/ifsel.h"
+#include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 
 #include <stddef.h>
@@ -93,6 +94,8 @@ gp_code gp_config_check_option(const gp_sensor_config *cfg, const gp_option *o,
         return check_range(cfg, o, node, 1, 60, err);
     if (o->offset == AT(journal.size_limit))
         return check_range(cfg, o, node, 1 << 20, INT64_C(1) << 40, err);
+    if (o->offset == AT(retention.interval_ns) && cfg->retention.interval_ns < 60 * GP_NS_PER_SEC)
+        return gp_yaml_fail(node, err, "is too short an interval (allowed: 1m or more)");
     if (o->offset == AT(nanomsg.addrs))
         return check_nanomsg(cfg, node, err);
     if (o->offset == AT(db.level))

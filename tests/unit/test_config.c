@@ -400,6 +400,39 @@ static void monitor_reloads_by_itself(void **state)
     assert_true(atomic_load(&a.calls) >= 3);
 }
 
+static void retention_is_read(void **state)
+{
+    (void)state;
+    gp_sensor_config cfg;
+    load(&cfg, &file_only, DB LO);
+    assert_int_equal(cfg.retention.max_age_s, 0);
+    assert_int_equal(cfg.retention.max_size, 0);
+    assert_int_equal(cfg.retention.interval_ns, INT64_C(3600000000000));
+    gp_sensor_config_free(&cfg);
+    load(&cfg, &file_only,
+         DB LO "retention: {max_age: 90d, max_size: 20G, interval: 10m, dry_run: true,\n"
+               "  interfaces: {eth0: {max_age: 720h, max_sise: 1}, eth1: {max_size: 0}}}\n");
+    assert_int_equal(cfg.retention.max_age_s, 90 * 86400);
+    assert_int_equal(cfg.retention.interval_ns, INT64_C(600000000000));
+    assert_true(cfg.retention.dry_run);
+    gp_retention_limits eth0 = gp_retention_limits_of(&cfg.retention, "eth0");
+    assert_int_equal(eth0.max_age_s, 30 * 86400);
+    assert_int_equal(eth0.max_size, INT64_C(20) << 30);
+    gp_retention_limits eth1 = gp_retention_limits_of(&cfg.retention, "eth1");
+    assert_int_equal(eth1.max_age_s, 90 * 86400);
+    assert_int_equal(eth1.max_size, 0);
+    assert_int_equal(gp_retention_limits_of(&cfg.retention, "eth2").max_size, INT64_C(20) << 30);
+    assert_int_equal(cfg.warnings.n, 1);
+    assert_non_null(strstr(cfg.warnings.items[0], "max_sise"));
+    gp_sensor_config_free(&cfg);
+    refuse_containing(DB LO "retention: {max_age: 90}\n", "retention.max_age: \"90\" is not an age");
+    refuse_containing(DB LO "retention: {max_size: big}\n", "retention.max_size: \"big\" is not a size");
+    refuse_containing(DB LO "retention: {interval: 1s}\n", "retention.interval: is too short an interval");
+    refuse_containing(DB LO "retention: {interfaces: {eth0: {max_age: 1h}}}\n",
+                      "retention.interfaces.eth0.max_age: \"1h\" is not an age");
+    refuse_containing(DB LO "retention: {interfaces: [eth0]}\n", "retention.interfaces: ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +445,7 @@ int main(void)
         cmocka_unit_test(flags_win_over_environment_over_file),
         cmocka_unit_test(everything_from_flags),
         cmocka_unit_test(unknown_keys_are_warned_about),
+        cmocka_unit_test(retention_is_read),
         cmocka_unit_test(a_mode_keeps_to_nine_bits),
         cmocka_unit_test(files_that_cannot_be_read),
         cmocka_unit_test(monitor_reloads_puts_and_survives_bad_files),
