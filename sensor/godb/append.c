@@ -1,5 +1,6 @@
 #include "sensor/godb/append.h"
 
+#include "sensor/godb/blocksums.h"
 #include "sensor/godb/daypath.h"
 
 #include <dirent.h>
@@ -19,8 +20,10 @@ struct gp_appender {
     int month_fd, fd;
     int col_fd[GP_COL_COUNT]; /* -1: not open */
     gp_blockmeta meta;
-    gp_block_info next; /* the block being appended */
-    gp_buf meta_bytes;  /* scratch */
+    gp_block_info next;   /* the block being appended */
+    gp_buf meta_bytes;    /* scratch */
+    uint64_t fingerprint; /* of all blocks in meta */
+    gp_buf records;       /* sums of the blocks that are not committed */
 };
 
 static void step(const gp_appender *a, const char *name)
@@ -126,11 +129,14 @@ gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         a->col_fd[i] = -1;
     gp_blockmeta_init(&a->meta);
+    a->fingerprint = GP_BLOCKSUMS_VERSION;
     gp_code code = gp_month_path(cfg->db, cfg->iface, a->day, a->month_path, err);
     if (code == GP_OK)
         code = enter_day(a, err);
     if (code == GP_OK)
         code = load_meta(a, err);
+    for (size_t i = 0; code == GP_OK && i < a->meta.n_blocks; i++)
+        a->fingerprint = gp_blocksums_fingerprint(a->fingerprint, &a->meta.blocks[i]);
     if (code != GP_OK) {
         gp_appender_close(a);
         return code;
@@ -152,6 +158,7 @@ void gp_appender_close(gp_appender *a)
         close(a->month_fd);
     gp_blockmeta_free(&a->meta);
     gp_buf_free(&a->meta_bytes);
+    gp_buf_free(&a->records);
     free(a);
 }
 
@@ -223,6 +230,8 @@ gp_code gp_appender_block(gp_appender *a, int64_t ts, const gp_day_summary *sum,
     a->meta.sum.n_v6 += sum->n_v6;
     a->meta.sum.drops += sum->drops;
     gp_counters_add(&a->meta.sum.c, &sum->c);
+    a->fingerprint = gp_blocksums_fingerprint(a->fingerprint, &a->next);
+    gp_blocksums_put(&a->records, a->fingerprint, &sum->c);
     a->next = (gp_block_info){0};
     return GP_OK;
 }
@@ -315,10 +324,33 @@ static gp_code finish_columns(gp_appender *a, gp_error *err)
     return code;
 }
 
+/*
+ * Records come after the block, so that none is left of a block that never was: one of the same time could be
+ * written in its place. They are neither synced nor is it an error if they cannot be written: a block without
+ * is read as any other.
+ */
+static void write_sums(gp_appender *a)
+{
+    const size_t n = a->records.len / GP_BLOCKSUMS_RECORD;
+    if (n == 0 || a->records.failed)
+        return;
+    step(a, "sums of blocks");
+    int fd = openat(a->fd, GP_BLOCKSUMS_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
+    if (fd < 0)
+        return;
+    (void)write_exact(a, fd, a->records.data, a->records.len,
+                      (uint64_t)(a->meta.n_blocks - n) * GP_BLOCKSUMS_RECORD, GP_BLOCKSUMS_FILE, NULL);
+    (void)close(fd);
+    gp_buf_clear(&a->records);
+}
+
 gp_code gp_appender_commit(gp_appender *a, gp_error *err)
 {
     gp_code code = finish_columns(a, err);
     if (code == GP_OK)
         code = replace_meta(a, err);
-    return code == GP_OK ? rename_day(a, err) : code;
+    if (code != GP_OK)
+        return code;
+    write_sums(a);
+    return rename_day(a, err);
 }

@@ -158,7 +158,9 @@ struct gp_day {
     int fd; /* the folder: stays valid when a writer renames it */
     char path[GP_DB_PATH_MAX];
     gp_blockmeta meta;
-    size_t want_last; /* the last block that the caller is going to read */
+    size_t want_last;   /* the last block that the caller is going to read */
+    gp_block_sum *sums; /* of each block; NULL: not loaded, or none is known */
+    bool sums_loaded;
     column_file col[GP_COL_COUNT];
     gp_day_buffers *buffers;
     bool own_buffers;
@@ -266,6 +268,7 @@ void gp_day_close(gp_day *d)
     if (d->fd >= 0)
         close(d->fd);
     gp_blockmeta_free(&d->meta);
+    free(d->sums);
     free(d);
 }
 
@@ -470,6 +473,47 @@ gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column c
 gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8_t **out, gp_error *err)
 {
     return fetch_block(d, col, &d->meta.blocks[block].col[col], out, err);
+}
+
+/* ---- sums --------------------------------------------------------------------------------------------- */
+
+/* As many whole records as there are for the blocks of the metadata; bytes behind them are of no interest. */
+static size_t read_records(const gp_day *d, uint8_t *dst, size_t len)
+{
+    struct stat st;
+    int fd = openat(d->fd, GP_BLOCKSUMS_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
+        len = 0;
+    else if ((uint64_t)st.st_size < len)
+        len = (size_t)st.st_size;
+    if (len && read_exact(fd, dst, len, 0, GP_BLOCKSUMS_FILE, NULL) != GP_OK)
+        len = 0;
+    close(fd);
+    return len;
+}
+
+/* Whatever fails here costs speed, not the answer. */
+static void load_sums(gp_day *d)
+{
+    const size_t n = d->meta.n_blocks;
+    uint8_t *data = malloc(n * GP_BLOCKSUMS_RECORD + 1);
+    gp_block_sum *sums = malloc((n + 1) * sizeof *sums);
+    size_t len = data && sums ? read_records(d, data, n * GP_BLOCKSUMS_RECORD) : 0;
+    if (len && gp_blocksums_decode(data, len, &d->meta, sums) > 0)
+        d->sums = sums;
+    else
+        free(sums);
+    free(data);
+}
+
+const gp_counters *gp_day_block_sum(gp_day *d, size_t block)
+{
+    if (!d->sums_loaded)
+        load_sums(d);
+    d->sums_loaded = true;
+    return d->sums && d->sums[block].known ? &d->sums[block].c : NULL;
 }
 
 gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,

@@ -11,6 +11,7 @@
 
 #include "proto/base/strlist.h"
 #include "sensor/godb/blockmeta.h"
+#include "sensor/godb/blocksums.h"
 
 /* Names of the interfaces in the database, sorted. *out and each name malloc'ed; gp_strlist_free. */
 gp_code gp_db_list_ifaces(const char *db, char ***out, size_t *n, gp_error *err);
@@ -57,6 +58,9 @@ gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column c
 
 /* The bytes of one column of one block as they are stored, which gp_day_read_column has read just before. */
 gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8_t **out, gp_error *err);
+
+/* What the counters of one block sum up to, without reading them; NULL: only its columns tell. */
+const gp_counters *gp_day_block_sum(gp_day *d, size_t block);
 
 /* Checks the decoded length of a column against the block's flow counts. */
 gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,

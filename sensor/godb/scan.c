@@ -265,15 +265,18 @@ static gp_counters sum_rows(gp_scan *s, const family *f)
     return sum;
 }
 
-static gp_code aggregate_total(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
+static gp_code add_total(gp_scan *s, const gp_counters *sum, uint32_t ts, gp_flow_tables *t, gp_error *err)
 {
     const gp_key_columns keys = {.time = ts};
     const uint32_t row = 0;
-    const gp_counters sum = sum_rows(s, f);
-    if (f->n_rows == 0)
-        return GP_OK;
     gp_keys_pack(&s->plan->key_v4, &keys, &row, 1, s->keys);
-    return gp_agg_add(&t->v4, s->pool, s->keys, &sum, err);
+    return gp_agg_add(&t->v4, s->pool, s->keys, sum, err);
+}
+
+static gp_code aggregate_total(gp_scan *s, const family *f, uint32_t ts, gp_flow_tables *t, gp_error *err)
+{
+    const gp_counters sum = sum_rows(s, f);
+    return f->n_rows ? add_total(s, &sum, ts, t, err) : GP_OK;
 }
 
 static void use_counters(gp_scan *s)
@@ -295,6 +298,10 @@ static gp_code scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp
         fam[1].n = 0;
     if (fam[0].n + fam[1].n == 0)
         return GP_OK;
+    const bool every_row = s->plan->totals && !s->plan->cond;
+    const gp_counters *sum = every_row ? gp_day_block_sum(day, block) : NULL;
+    if (sum)
+        return add_total(s, sum, ts, t, err);
     /* The first columns read confirm the row counts of the metadata before memory is sized by them. */
     uint32_t rest = s->plan->attr_columns | counter_columns;
     uint32_t first = s->plan->cond_columns ? s->plan->cond_columns : rest;

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* The counters of one block, from its four counter columns. */
+/* The counters of one block: as they are stored, or from its four counter columns. */
 static gp_code block_counters(gp_day *day, gp_codec *codec, size_t block, gp_buf *raw, gp_counters *c,
                               gp_error *err)
 {
@@ -13,6 +13,11 @@ static gp_code block_counters(gp_day *day, gp_codec *codec, size_t block, gp_buf
     uint64_t sums[GP_COL_COUNT - GP_COL_ATTR_COUNT] = {0};
     if (info->n_v4 + info->n_v6 == 0)
         return GP_OK;
+    const gp_counters *known = gp_day_block_sum(day, block);
+    if (known) {
+        gp_counters_add(c, known);
+        return GP_OK;
+    }
     for (unsigned i = 0; i < sizeof sums / sizeof sums[0]; i++) {
         gp_column col = (gp_column)(GP_COL_ATTR_COUNT + i);
         gp_code code = gp_day_read_column(day, codec, block, col, raw, err);

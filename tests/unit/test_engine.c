@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -455,6 +456,187 @@ static void damage_costs_only_the_damaged_blocks(void **state)
     gp_stmt_free(&stmt);
 }
 
+/* ---- sums of blocks ---- */
+
+static void sums_path(const fixture *fx, const char *iface, int64_t day_ts, char dst[static 512])
+{
+    gp_day *day = NULL;
+    assert_int_equal(gp_day_open(&day, fx->db, iface, day_ts, NULL), GP_OK);
+    assert_true(snprintf(dst, 512, "%s/.blocksums", gp_day_path(day)) < 512);
+    gp_day_close(day);
+}
+
+static size_t read_bytes(const char *path, uint8_t *dst, size_t room)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t len = fread(dst, 1, room, f);
+    assert_int_equal(fclose(f), 0);
+    return len;
+}
+
+static void write_bytes(const char *path, const uint8_t *data, size_t len)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Bytes of columns that were read for the query, whose answer is right. */
+static uint64_t bytes_read(const fixture *fx, const query *q)
+{
+    gp_stmt stmt;
+    gp_result r;
+    check(fx, q);
+    prepare(q, &stmt);
+    assert_int_equal(gp_engine_run(fx->engine, &stmt, NULL, &r, NULL), GP_OK);
+    uint64_t n = r.stats.bytes_loaded;
+    assert_int_equal(r.stats.blocks_corrupted, 0);
+    gp_result_free(&r);
+    gp_stmt_free(&stmt);
+    return n;
+}
+
+/* The middle day and parts of its neighbours. */
+#define CUT_FIRST "1456359300"
+#define CUT_LAST  "1456531800"
+
+static void check_totals(const fixture *fx)
+{
+    gp_iface_totals t;
+    gp_counters want = {0};
+    const int64_t first = strtoll(CUT_FIRST, NULL, 10);
+    const int64_t last = strtoll(CUT_LAST, NULL, 10);
+    for (size_t i = 0; i < fx->n; i++)
+        if (strcmp(fx->flows[i].iface, "eth0") == 0 && fx->flows[i].ts >= first && fx->flows[i].ts <= last)
+            gp_counters_add(&want, &fx->flows[i].f.c);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", first, last, &t, NULL), GP_OK);
+    assert_memory_equal(&t.c, &want, sizeof want);
+}
+
+static uint64_t bytes_read_for_totals(const fixture *fx)
+{
+    static const query queries[] = {
+        {.type = "time"},
+        {.type = "time", .resolution = "1h"},
+        {.type = "time,iface", .resolution = "1h", .first = CUT_FIRST, .last = CUT_LAST},
+        {.type = "iface", .first = CUT_FIRST, .last = CUT_LAST},
+        {.type = "time", .in = true},
+    };
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+        sum += bytes_read(fx, &queries[i]);
+    check_totals(fx);
+    return sum;
+}
+
+static void sums_of_blocks_replace_columns(void **state)
+{
+    fixture *fx = *state;
+    char path[512];
+    assert_int_equal(bytes_read_for_totals(fx), 0);
+    assert_true(bytes_read(fx, &(query){.type = "time", .cond = "dport = 443"}) > 0);
+    assert_true(bytes_read(fx, &(query){.type = "time,proto"}) > 0);
+    sums_path(fx, "eth0", first_day, path);
+    assert_int_equal(unlink(path), 0);
+    uint64_t one_day = bytes_read_for_totals(fx);
+    assert_true(one_day > 0);
+    for (size_t i = 0; i < N_IFACES; i++)
+        for (int64_t day = i == 0; day < N_DAYS; day++) {
+            sums_path(fx, iface_names[i], first_day + day * 86400, path);
+            assert_int_equal(unlink(path), 0);
+        }
+    assert_true(bytes_read_for_totals(fx) > one_day);
+}
+
+/* A block that others appended has no record, those around it do. */
+static void blocks_without_record_are_read(void **state)
+{
+    fixture *fx = *state;
+    char path[512];
+    uint8_t records[1024];
+    sums_path(fx, "eth0", first_day, path);
+    size_t len = read_bytes(path, records, sizeof records);
+    assert_int_equal(len, BLOCKS_PER_DAY * GP_BLOCKSUMS_RECORD);
+    write_bytes(path, records, len / 2);
+    uint64_t half = bytes_read(fx, &(query){.type = "time"});
+    assert_true(half > 0);
+    memset(records, 0, len / 2); /* what a hole reads as */
+    write_bytes(path, records, len);
+    assert_true(bytes_read(fx, &(query){.type = "time"}) > 0);
+    write_bytes(path, records, 0);
+    assert_true(bytes_read(fx, &(query){.type = "time"}) > half);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_true(bytes_read(fx, &(query){.type = "time"}) > half);
+}
+
+static void wrong_records_do_not_count(void **state)
+{
+    fixture *fx = *state;
+    char path[512];
+    char other[512];
+    uint8_t right[1024];
+    uint8_t wrong[1024];
+    sums_path(fx, "eth0", first_day, path);
+    size_t len = read_bytes(path, right, sizeof right);
+    for (size_t at = 0; at < len; at++) {
+        memcpy(wrong, right, len);
+        wrong[at] ^= (uint8_t)(1u << at % 8);
+        write_bytes(path, wrong, len);
+        assert_true(bytes_read(fx, &(query){.type = "time"}) > 0);
+    }
+    memmove(wrong, right + GP_BLOCKSUMS_RECORD, len - GP_BLOCKSUMS_RECORD); /* of the blocks behind */
+    write_bytes(path, wrong, len);
+    assert_true(bytes_read_for_totals(fx) > 0);
+    for (unsigned which = 0; which < 2; which++) {
+        sums_path(fx, iface_names[which], first_day + (which == 0 ? 86400 : 0), other);
+        assert_int_equal(read_bytes(other, wrong, sizeof wrong), len);
+        write_bytes(path, wrong, len);
+        assert_true(bytes_read_for_totals(fx) > 0);
+    }
+    write_bytes(path, right, len);
+    assert_int_equal(bytes_read_for_totals(fx), 0);
+}
+
+static void one_flow(const char *db, uint64_t bytes)
+{
+    gp_writer *w = NULL;
+    gp_flow f = {.sip.len = 4, .dip.len = 4, .c = {bytes, 0, 1, 0}};
+    const gp_writer_config cfg = {.db = db, .iface = "eth0", .codec = GP_CODEC_NULL, .no_sync = true};
+    assert_int_equal(gp_writer_new(&w, &cfg, NULL), GP_OK);
+    assert_int_equal(gp_writer_write(w, first_day + 300, &f, 1, 0, NULL, NULL), GP_OK);
+    gp_writer_free(w);
+}
+
+/* Two days of which .blockmeta says the same, except for the totals. */
+static void records_that_contradict_the_day_do_not_count(void **state)
+{
+    (void)state;
+    fixture a = {0};
+    fixture b = {0};
+    char path[512];
+    uint8_t records[64];
+    gp_iface_totals t;
+    gp_tempdir_make(a.db);
+    gp_tempdir_make(b.db);
+    one_flow(a.db, 5);
+    one_flow(b.db, 6);
+    sums_path(&a, "eth0", first_day, path);
+    size_t len = read_bytes(path, records, sizeof records);
+    sums_path(&b, "eth0", first_day, path);
+    write_bytes(path, records, len);
+    gp_day *day = NULL;
+    assert_int_equal(gp_day_open(&day, b.db, "eth0", first_day, NULL), GP_OK);
+    assert_null(gp_day_block_sum(day, 0));
+    gp_day_close(day);
+    assert_int_equal(gp_db_iface_totals(b.db, "eth0", first_day, first_day + 300, &t, NULL), GP_OK);
+    assert_int_equal(t.c.bytes_rcvd, 6);
+    gp_tempdir_remove(a.db);
+    gp_tempdir_remove(b.db);
+}
+
 static gp_code one_live_flow(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *),
                              void *sink_ctx, gp_error *err)
 {
@@ -510,6 +692,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_query_can_be_canceled, setup, teardown),
         cmocka_unit_test_setup_teardown(a_running_query_stops_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_costs_only_the_damaged_blocks, setup, teardown),
+        cmocka_unit_test_setup_teardown(sums_of_blocks_replace_columns, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks_without_record_are_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_records_do_not_count, setup, teardown),
+        cmocka_unit_test(records_that_contradict_the_day_do_not_count),
         cmocka_unit_test_setup_teardown(live_flows_are_part_of_the_answer, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,10 +77,20 @@ static findings verify(const char *db)
 static void expect_intact(const char *db, size_t blocks, size_t blocks_or)
 {
     findings f = verify(db);
-    if (f.damages || (f.blocks != blocks && f.blocks != blocks_or))
+    bool wrong_sums = f.text.data && strstr(f.text.data, "other sums");
+    if (f.damages || wrong_sums || (f.blocks != blocks && f.blocks != blocks_or))
         fail_msg("%zu blocks instead of %zu or %zu\n%s", f.blocks, blocks, blocks_or,
                  f.text.data ? f.text.data : "");
     gp_buf_free(&f.text);
+}
+
+/* A block just written has its sums, whatever happened to those before. */
+static void expect_last_sum(const char *db)
+{
+    gp_day *day = NULL;
+    assert_int_equal(gp_day_open(&day, db, "eth0", t0 - t0 % 86400, NULL), GP_OK);
+    assert_non_null(gp_day_block_sum(day, gp_day_meta(day)->n_blocks - 1));
+    gp_day_close(day);
 }
 
 /* ---- interrupted writes ----------------------------------------------------------------------------------
@@ -117,6 +127,7 @@ static unsigned kill_at_every_call(unsigned before, unsigned more, bool batch)
             expect_intact(db, killed ? before : before + more, before + more);
         assert_int_equal(write_blocks(db, "eth0", t0 + 10 * STEP, 1, false, NULL), GP_OK);
         expect_intact(db, before + 1, before + more + 1);
+        expect_last_sum(db);
         gp_tempdir_remove(db);
     }
     return at - 1;
@@ -156,6 +167,7 @@ static void each_call_may_fail(void **state)
             expect_intact(db, 2, 3);
             assert_int_equal(write_blocks(db, "eth0", t0 + 3 * STEP, 1, false, &err), GP_OK);
             expect_intact(db, 3, 4);
+            expect_last_sum(db);
             gp_tempdir_remove(db);
         }
         assert_true(failed > 16);
@@ -294,6 +306,35 @@ static void every_bit_of_the_metadata(void **state)
     gp_tempdir_remove(db);
 }
 
+/* A record that passes its check and is wrong nevertheless, in a day that has not all of them. */
+static void wrong_sums_are_noted(void **state)
+{
+    (void)state;
+    char db[GP_TEMPDIR_LEN];
+    char path[600];
+    gp_day *day = NULL;
+    gp_buf record = GP_BUF_INIT;
+    gp_tempdir_make(db);
+    assert_int_equal(write_blocks(db, "eth0", t0, 2, false, NULL), GP_OK);
+    assert_int_equal(gp_day_open(&day, db, "eth0", t0 - t0 % 86400, NULL), GP_OK);
+    gp_blocksums_put(&record, gp_blocksums_fingerprint(GP_BLOCKSUMS_VERSION, &gp_day_meta(day)->blocks[0]),
+                     &(gp_counters){1, 2, 3, 4});
+    gp_day_close(day);
+    day_path(db, ".blocksums", path);
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, record.data, record.len, 0), GP_BLOCKSUMS_RECORD);
+    close(fd);
+    findings f = verify(db);
+    assert_int_equal(f.damages, 0);
+    assert_int_equal(f.notes, 1);
+    assert_int_equal(f.blocks, 2);
+    assert_non_null(strstr(f.text.data, "other sums"));
+    gp_buf_free(&f.text);
+    gp_buf_free(&record);
+    gp_tempdir_remove(db);
+}
+
 static void two_folders_of_one_day_are_noticed(void **state)
 {
     (void)state;
@@ -312,11 +353,9 @@ static void two_folders_of_one_day_are_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kill_9_at_every_call_of_a_write),
-        cmocka_unit_test(each_call_may_fail),
-        cmocka_unit_test(every_harmed_file_is_named),
-        cmocka_unit_test(swapped_files_are_noticed),
-        cmocka_unit_test(every_bit_of_the_metadata),
+        cmocka_unit_test(kill_9_at_every_call_of_a_write),    cmocka_unit_test(each_call_may_fail),
+        cmocka_unit_test(every_harmed_file_is_named),         cmocka_unit_test(swapped_files_are_noticed),
+        cmocka_unit_test(every_bit_of_the_metadata),          cmocka_unit_test(wrong_sums_are_noted),
         cmocka_unit_test(two_folders_of_one_day_are_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
