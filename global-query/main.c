@@ -3,6 +3,7 @@
 #include "proto/auth/token_command.h"
 #include "proto/base/version.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,8 @@ static void print_help(void)
         "      --querier.deadline D      answer with what is there after this time (default: none)\n"
         "      --querier.retries N, --querier.breaker.failures N, --querier.breaker.pause D   hosts that "
         "fail\n"
-        "      --querier.type T          api (HTTP)\n"
+        "      --querier.type T          api (HTTP, the default) or nanomsg, for hosts whose address does "
+        "not say\n"
         "      --hosts.resolver.type T   string (a list in the query), static (a file), dns or ansible; also "
         "--hosts.resolver.config\n"
         "      --security.user U, --security.seccomp on|kill|log|off, --security.drop_capabilities=false\n"
@@ -156,6 +158,7 @@ int main(int argc, char **argv)
     gp_gq_command command;
     gp_error err = GP_ERROR_INIT;
     int status = EXIT_SUCCESS;
+    (void)mallopt(M_ARENA_MAX, 4); /* a heap for every thread would keep what each of them once needed */
     if (argc > 1 && strcmp(argv[1], "token") == 0)
         return gp_token_command("global-query", argc - 1, argv + 1);
     if (gp_gq_config_load(argc, argv, &command, &cfg, &err) != GP_OK)

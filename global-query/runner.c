@@ -2,6 +2,7 @@
 
 #include "global-query/topk.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -610,10 +611,23 @@ bool gp_runner_admit(void *runner)
     return false;
 }
 
+/* Answers of all sizes come and go in many threads, and malloc keeps what any of them once needed. Giving
+ * pages back once in a while keeps memory level through busy hours, and costs no query the clearing of new
+ * ones. */
+static void give_back_memory(gp_runner *r)
+{
+    const int64_t pause_ns = INT64_C(1000000000);
+    int64_t now = monotonic_ns();
+    int_fast64_t last = atomic_load(&r->trimmed_ns);
+    if (now - last >= pause_ns && atomic_compare_exchange_strong(&r->trimmed_ns, &last, now))
+        (void)malloc_trim(0);
+}
+
 void gp_runner_leave(void *runner)
 {
     gp_runner *r = runner;
     atomic_fetch_sub(&r->counts.admitted, 1);
+    give_back_memory(r);
 }
 
 void gp_runner_metrics(gp_runner *r, gp_buf *out)

@@ -51,9 +51,10 @@ typedef struct gp_runner {
     gp_breaker *breaker; /* NULL: none */
     gp_fleet_limits limits;
     gp_fleet_counts counts;
-    gp_client_access access; /* for hosts that have none of their own */
-    const char *id;          /* of this aggregator among all; NULL: none, loops are not noticed */
-    gp_ratelimit *rate;      /* of queries; NULL: no limit */
+    gp_client_access access;        /* for hosts that have none of their own */
+    const char *id;                 /* of this aggregator among all; NULL: none, loops are not noticed */
+    gp_ratelimit *rate;             /* of queries; NULL: no limit */
+    atomic_int_fast64_t trimmed_ns; /* internal: when memory was given back last */
     gp_log *log;
 } gp_runner;
 
