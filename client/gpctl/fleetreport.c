@@ -1,6 +1,6 @@
 /* A table with one line for each host. */
+#include "client/gpctl/cells.h"
 #include "client/gpctl/fleet.h"
-#include "client/term/term.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,84 +36,39 @@ static const layout *layout_of(const options *o)
     return o->file || o->reload ? &update_layout : &config_layout;
 }
 
-/* The cells of one line, in one buffer, each with its NUL. */
-typedef struct line {
-    gp_buf text;
-    size_t at[MAX_COLUMNS];
-    size_t n;
-} line;
-
-static void end_cell(line *l)
+static void put_status(cells *l, const gp_status *s, bool color, const struct timespec *now)
 {
-    gp_buf_putc(&l->text, '\0');
-    if (++l->n < MAX_COLUMNS)
-        l->at[l->n] = l->text.len;
-}
-
-static void put_cell(line *l, const char *text)
-{
-    gp_buf_puts(&l->text, text);
-    end_cell(l);
-}
-
-static void put_count(line *l, uint64_t n)
-{
-    gp_fmt_count(&l->text, n);
-    end_cell(l);
-}
-
-static void add_line(gp_table *t, line *l)
-{
-    const char *cells[MAX_COLUMNS] = {0};
-    for (size_t i = 0; i < l->n && l->text.data; i++)
-        cells[i] = l->text.data + l->at[i];
-    if (!l->text.failed)
-        gp_table_row(t, cells, l->n);
-    gp_buf_free(&l->text);
-}
-
-static void put_status(line *l, const gp_status *s, bool color, const struct timespec *now)
-{
-    gp_capture_stats sum = {0};
-    for (size_t i = 0; i < s->n_ifaces; i++) {
-        const gp_capture_stats *st = &s->ifaces[i].stats;
-        sum.received += st->received;
-        sum.received_total += st->received_total;
-        sum.processed += st->processed;
-        sum.processed_total += st->processed_total;
-        sum.dropped += st->dropped;
-        sum.dropped_total += st->dropped_total;
-    }
+    const gp_capture_stats sum = status_sum(s);
     gp_buf_printf(&l->text, "%zu", s->n_ifaces);
-    end_cell(l);
-    put_count(l, sum.received_total);
-    put_count(l, sum.received);
-    put_count(l, sum.processed_total);
-    put_count(l, sum.processed);
-    put_count(l, sum.dropped_total);
+    cells_end(l);
+    cells_put_count(l, sum.received_total);
+    cells_put_count(l, sum.received);
+    cells_put_count(l, sum.processed_total);
+    cells_put_count(l, sum.processed);
+    cells_put_count(l, sum.dropped_total);
     if (sum.dropped)
         gp_styled(&l->text, color, GP_STYLE_BOLD | GP_STYLE_RED, "%llu", (unsigned long long)sum.dropped);
     else
         gp_fmt_count(&l->text, 0);
-    end_cell(l);
+    cells_end(l);
     put_age(&l->text, s->started_sec, s->started_nsec, now);
-    end_cell(l);
+    cells_end(l);
     if (s->last_writeout_sec)
         put_age(&l->text, s->last_writeout_sec, s->last_writeout_nsec, now);
     gp_buf_puts(&l->text, s->last_writeout_sec ? " ago" : "-");
-    end_cell(l);
+    cells_end(l);
 }
 
-static void put_config(line *l, const gp_capconfig_map *m)
+static void put_config(cells *l, const gp_capconfig_map *m)
 {
     gp_buf_printf(&l->text, "%zu", m->n);
-    end_cell(l);
+    cells_end(l);
     for (size_t i = 0; i < m->n; i++)
         gp_buf_printf(&l->text, "%s%s", i ? " " : "", m->entries[i].name);
-    end_cell(l);
+    cells_end(l);
 }
 
-static void put_changed(line *l, const gp_iface_changes *c)
+static void put_changed(cells *l, const gp_iface_changes *c)
 {
     bool any = false;
     for (size_t i = 0; i < c->n; i++)
@@ -121,10 +76,10 @@ static void put_changed(line *l, const gp_iface_changes *c)
             gp_buf_printf(&l->text, "%s%s", any ? " " : "", c->items[i].iface);
             any = true;
         }
-    put_cell(l, any ? "" : "-");
+    cells_put(l, any ? "" : "-");
 }
 
-static bool put_failed(line *l, const gp_iface_changes *c, bool any, bool color)
+static bool put_failed(cells *l, const gp_iface_changes *c, bool any, bool color)
 {
     for (size_t i = 0; i < c->n; i++)
         if (!c->items[i].success) {
@@ -135,7 +90,7 @@ static bool put_failed(line *l, const gp_iface_changes *c, bool any, bool color)
     return any;
 }
 
-static void put_update(line *l, const gp_config_update *u, bool color)
+static void put_update(cells *l, const gp_config_update *u, bool color)
 {
     put_changed(l, &u->enabled);
     put_changed(l, &u->updated);
@@ -143,35 +98,35 @@ static void put_update(line *l, const gp_config_update *u, bool color)
     bool any = put_failed(l, &u->enabled, false, color);
     any = put_failed(l, &u->updated, any, color);
     any = put_failed(l, &u->disabled, any, color);
-    put_cell(l, any ? "" : "-");
+    cells_put(l, any ? "" : "-");
 }
 
 /* As much of a message as a line has room for; the rest of the line is its. */
-static void put_error(line *l, const char *message, bool color)
+static void put_error(cells *l, const char *message, bool color)
 {
     enum { ROOM = 100 };
     size_t n = strcspn(message, "\n");
     gp_styled(&l->text, color, GP_STYLE_RED, "%.*s%s", (int)(n < ROOM ? n : ROOM), message,
               n > ROOM ? "..." : "");
-    end_cell(l);
+    cells_end(l);
 }
 
 static void add_host(gp_table *t, const options *o, const char *name, const answer *a, bool color,
                      const struct timespec *now)
 {
-    line l = {.text = GP_BUF_INIT};
-    put_cell(&l, name);
+    cells l = {.text = GP_BUF_INIT};
+    cells_put(&l, name);
     if (a->code != GP_OK)
         put_error(&l, a->err.msg, color);
     else if (o->cmd == CMD_STATUS)
         put_status(&l, &a->status, color, now);
     else if (o->cmd == CMD_LOG_LEVEL)
-        put_cell(&l, a->level ? a->level : "");
+        cells_put(&l, a->level ? a->level : "");
     else if (o->file || o->reload)
         put_update(&l, &a->update, color);
     else
         put_config(&l, &a->config);
-    add_line(t, &l);
+    cells_add_to(&l, t);
 }
 
 static void heading(gp_table *t, const layout *l)

@@ -42,6 +42,8 @@ gp_code run_log_level(const options *o, gp_client *c, gp_buf *out, gp_error *err
 
 /* config.c: sends a file's settings or has the sensor reload, whichever the options say. */
 gp_code change_config(const options *o, gp_client *c, gp_config_update *out, gp_error *err);
+/* status.c: the counters of all interfaces, added up. */
+gp_capture_stats status_sum(const gp_status *s);
 /* status.c: time since then, to the second: "1h2m3s". */
 void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now);
 

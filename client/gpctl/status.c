@@ -1,5 +1,5 @@
+#include "client/gpctl/cells.h"
 #include "client/gpctl/gpctl.h"
-#include "client/term/term.h"
 
 #include <stdlib.h>
 
@@ -17,59 +17,28 @@ void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now)
     gp_fmt_duration_exact(out, gp_round_ns(age, SEC));
 }
 
-/* The cells of one row are put into one buffer, each with its NUL. */
-typedef struct cells {
-    gp_buf text;
-    size_t at[DETAILED_COLUMNS];
-    size_t n;
-} cells;
-
-static void end_cell(cells *c)
-{
-    gp_buf_putc(&c->text, '\0');
-    c->n++;
-    if (c->n < DETAILED_COLUMNS)
-        c->at[c->n] = c->text.len;
-}
-
-static void count_cell(cells *c, uint64_t n)
-{
-    gp_fmt_count(&c->text, n);
-    end_cell(c);
-}
-
-static void add_row(gp_table *t, cells *c)
-{
-    const char *row[DETAILED_COLUMNS] = {0};
-    for (size_t i = 0; i < c->n && c->text.data; i++)
-        row[i] = c->text.data + c->at[i];
-    if (!c->text.failed)
-        gp_table_row(t, row, c->n);
-    gp_buf_free(&c->text);
-}
-
 static void iface_row(gp_table *t, const gp_iface_status *s, bool detailed, bool color,
                       const struct timespec *now)
 {
     const gp_capture_stats *st = &s->stats;
-    cells c = {.n = 0};
+    cells c = {.text = GP_BUF_INIT};
     gp_buf_puts(&c.text, s->iface);
-    end_cell(&c);
-    count_cell(&c, st->received_total);
-    count_cell(&c, st->received);
-    count_cell(&c, st->processed_total);
-    count_cell(&c, st->processed);
-    count_cell(&c, st->dropped_total);
+    cells_end(&c);
+    cells_put_count(&c, st->received_total);
+    cells_put_count(&c, st->received);
+    cells_put_count(&c, st->processed_total);
+    cells_put_count(&c, st->processed);
+    cells_put_count(&c, st->dropped_total);
     if (st->dropped)
         gp_styled(&c.text, color, GP_STYLE_BOLD | GP_STYLE_RED, "%llu", (unsigned long long)st->dropped);
     else
         gp_fmt_count(&c.text, 0);
-    end_cell(&c);
+    cells_end(&c);
     put_age(&c.text, st->started_sec, st->started_nsec, now);
-    end_cell(&c);
+    cells_end(&c);
     for (size_t i = 0; detailed && i < GP_PARSE_ERRORS; i++)
-        count_cell(&c, st->parse_errors[i]);
-    add_row(t, &c);
+        cells_put_count(&c, st->parse_errors[i]);
+    cells_add_to(&c, t);
 }
 
 static void heading(gp_table *t, bool detailed)
@@ -126,7 +95,7 @@ static void put_pair(gp_buf *out, const char *label, uint64_t total, uint64_t re
     gp_buf_putc(out, '\n');
 }
 
-static void put_summary(const gp_status *s, const struct timespec *now, gp_buf *out)
+gp_capture_stats status_sum(const gp_status *s)
 {
     gp_capture_stats sum = {0};
     for (size_t i = 0; i < s->n_ifaces; i++) {
@@ -138,6 +107,12 @@ static void put_summary(const gp_status *s, const struct timespec *now, gp_buf *
         sum.dropped += st->dropped;
         sum.dropped_total += st->dropped_total;
     }
+    return sum;
+}
+
+static void put_summary(const gp_status *s, const struct timespec *now, gp_buf *out)
+{
+    const gp_capture_stats sum = status_sum(s);
     gp_buf_puts(out, "Runtime info:\n\n            Running since: ");
     put_time_and_age(out, s->started_sec, s->started_nsec, now);
     gp_buf_puts(out, "\n  Last scheduled writeout: ");

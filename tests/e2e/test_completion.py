@@ -13,6 +13,7 @@ import unittest
 import lab
 from lab import GOQUERY, GPCTL
 
+GPDB = os.path.join(lab.BUILD, "client", "gpdb", "gpdb")
 FOLDER = os.path.join(lab.TOP, "deploy", "completion")
 GENDB = os.path.join(lab.BUILD, "tests", "bench", "gp-gendb")
 
@@ -30,6 +31,7 @@ class Completion(unittest.TestCase):
         os.mkdir(cls.bin)
         os.symlink(GOQUERY, os.path.join(cls.bin, "goquery"))
         os.symlink(GPCTL, os.path.join(cls.bin, "gpctl"))
+        os.symlink(GPDB, os.path.join(cls.bin, "gpdb"))
         cls.env = {"PATH": f"{cls.bin}:/usr/bin:/bin", "HOME": cls.dir, "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
     def bash(self, program, *words):
@@ -87,6 +89,8 @@ class Completion(unittest.TestCase):
         self.assertEqual(["status"], self.bash("gpctl", "st"))
         self.assertEqual(["--detailed"], self.bash("gpctl", "status", "--d"))
         self.assertIn("lo", self.bash("gpctl", "status", "l"))
+        self.assertEqual(["check"], self.bash("gpdb", "ch"))
+        self.assertEqual(["--dry-run"], self.bash("gpdb", "repair", "--dr"))
 
     def test_fish(self):
         self.assertEqual(["made-eth0"], self.fish("goquery", f"goquery -d {self.db} -i made-e"))
@@ -95,11 +99,14 @@ class Completion(unittest.TestCase):
         self.assertIn("--query.live", self.fish("goquery", "goquery --query.l"))
         self.assertEqual(["status"], self.fish("gpctl", "gpctl sta"))
         self.assertEqual(["--detailed"], self.fish("gpctl", "gpctl status --det"))
+        self.assertEqual(["check"], self.fish("gpdb", "gpdb che"))
+        self.assertEqual(["--dry-run"], self.fish("gpdb", "gpdb repair --dry"))
 
     def test_zsh(self):
         self.assertIn("-i made-eth0", self.zsh("goquery", f"goquery -d {self.db} -i made-e"))
         self.assertIn("sip,dport", self.zsh("goquery", "goquery sip,dpo"))
         self.assertIn("gpctl status", self.zsh("gpctl", "gpctl sta"))
+        self.assertIn("gpdb repair --dry-run", self.zsh("gpdb", "gpdb repair --dr"))
 
     def test_every_flag_is_known(self):
         """What completion offers is what the help explains, and both are what the program takes."""
