@@ -40,7 +40,7 @@ void print_help(void)
         "  -n, --results.limit N    number of rows (default 1000; all with time)\n"
         "  -s, --sort.by KEY        bytes (default), packets or time\n"
         "  -a, --sort.ascending     smallest first\n"
-        "  -e, --results.format F   txt (default), csv or json\n"
+        "  -e, --format F           txt (default), csv or json; also --results.format\n"
         "      --plot               below the table (txt): traffic over time, in and out\n"
         "      --query.time-resolution D   with time: width of the bins, 5m, 1h, ... or auto\n"
         "  -r, --dns-resolution.enabled    names instead of addresses, as DNS has them now;\n"
@@ -69,7 +69,9 @@ void print_help(void)
         "      --query.log FILE  append a line per query to FILE\n"
         "      --stored-query F  read the arguments from a JSON file (- for standard input)\n"
         "      --config FILE     YAML file with db.path, query.server.addr, ...\n"
-        "\n"
+        "\n",
+        stdout);
+    fputs(
         "Conditions:\n"
         "  sip, dip, host (either)    = !=           address or host name\n"
         "  snet, dnet, net (either)   = !=           network, 10.0.0.0/8\n"

@@ -34,6 +34,7 @@ static const flag flags[] = {
     {"dns-resolution.timeout", 0, K_DURATION, OPT(args.dns.timeout_ns), false},
     {"first", 'f', K_STRING, OPT(args.first), true},
     {"ifaces", 'i', K_STRING, OPT(args.ifaces), false},
+    {"format", 0, K_STRING, OPT(args.format), false}, /* short for results.format */
     {"in", 0, K_BOOL, OPT(args.in), false},
     {"last", 'l', K_STRING, OPT(args.last), true},
     {"logging.level", 0, K_IGNORED, 0, true},

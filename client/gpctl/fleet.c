@@ -74,8 +74,14 @@ gp_code run_fleet(const options *o, const targets *t, bool color, gp_buf *out, g
     size_t failed = 0;
     for (size_t i = 0; i < t->n; i++)
         failed += w.answers[i].code != GP_OK;
-    gp_code rc = fleet_report(o, t, w.answers, color, out, err);
-    if (rc == GP_OK && failed)
+    gp_code rc = GP_OK;
+    if (o->format == FORMAT_TXT)
+        rc = fleet_report(o, t, w.answers, color, out, err);
+    else
+        fleet_data(o, t, w.answers, out);
+    if (rc == GP_OK && failed && t->n == 1)
+        rc = gp_fail(err, w.answers[0].code, "%s", w.answers[0].err.msg);
+    else if (rc == GP_OK && failed)
         rc = gp_fail(err, GP_ENET, "%zu of %zu hosts failed", failed, t->n);
     free_answers(w.answers, t->n);
     return rc;

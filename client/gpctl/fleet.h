@@ -31,8 +31,12 @@ typedef struct answer {
     char *level;
 } answer;
 
-/* fleet.c: asks all, appends a table with a line for each, and fails if one of them did. */
+/* fleet.c: asks all, appends what they said, for people a table with a line for each, and fails if one
+ * of them did. */
 gp_code run_fleet(const options *o, const targets *t, bool color, gp_buf *out, gp_error *err);
+
+/* fleetdata.c: in the JSON or CSV that the options ask for. */
+void fleet_data(const options *o, const targets *t, const answer *answers, gp_buf *out);
 
 /* fleetreport.c */
 gp_code fleet_report(const options *o, const targets *t, const answer *answers, bool color, gp_buf *out,

@@ -9,6 +9,8 @@
 
 typedef enum command { CMD_NONE, CMD_STATUS, CMD_CONFIG, CMD_LOG_LEVEL, CMD_VERSION, CMD_HELP } command;
 
+typedef enum format { FORMAT_TXT, FORMAT_JSON, FORMAT_CSV } format;
+
 typedef struct options {
     command cmd;
     command help_for;      /* of CMD_HELP: the command to explain, CMD_NONE for gpctl itself */
@@ -20,6 +22,7 @@ typedef struct options {
     const char *file;                          /* config: settings to send; NULL: none */
     bool reload;
     bool silent;
+    format format;
     bool detailed;
     const char *const *ifaces; /* the arguments behind the command */
     size_t n_ifaces;
@@ -42,15 +45,16 @@ gp_code run_log_level(const options *o, gp_client *c, gp_buf *out, gp_error *err
 
 /* config.c: sends a file's settings or has the sensor reload, whichever the options say. */
 gp_code change_config(const options *o, gp_client *c, gp_config_update *out, gp_error *err);
-/* status.c: the counters of all interfaces, added up. */
+/* text.c: the counters of all interfaces, added up. */
 gp_capture_stats status_sum(const gp_status *s);
-/* status.c: time since then, to the second: "1h2m3s". */
+/* text.c: time since then, to the second: "1h2m3s". */
 void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now);
 
-/* True after SIGINT or SIGTERM. */
+/* signals.c: from the first on, SIGINT and SIGTERM wait; the second is true after one of them. */
+void block_signals(void);
 bool interrupted(void *ctx);
 
-/* "[eth0 eth1]", as v4 writes lists of names. */
+/* text.c: "[eth0 eth1]", as v4 writes lists of names. */
 void put_names(gp_buf *out, const char *const *names, size_t n);
 
 #endif

@@ -78,6 +78,7 @@ static const char global_text[] =
     "                             in one table with a line for each\n"
     "      --endpoints FILE       ask all hosts of a file, the one that global-query has as querier.config\n"
     "  -q, --hosts string         of that file only these hosts, separated by commas\n"
+    "      --format string        txt (default), json or csv\n"
     "  -t, --timeout duration     request timeout / deadline for goprobe's API (default 10s)\n"
     "      --tls.ca string        with https: PEM file of the CA to trust (default: the system's)\n"
     "      --tls.cert string      with https: PEM file of our certificate, where goprobe asks for one\n"

@@ -3,36 +3,8 @@
 #include "client/term/term.h"
 #include "proto/base/version.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-void put_names(gp_buf *out, const char *const *names, size_t n)
-{
-    gp_buf_putc(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        gp_buf_puts(out, i ? " " : "");
-        gp_buf_puts(out, names[i]);
-    }
-    gp_buf_putc(out, ']');
-}
-
-/* SIGINT and SIGTERM stay blocked during a request: that one is pending says that the user gave up. */
-bool interrupted(void *ctx)
-{
-    (void)ctx;
-    sigset_t pending;
-    return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM));
-}
-
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-}
 
 static gp_code talk_to_one(const options *o, const target *t, bool color, gp_buf *out, gp_error *err)
 {
@@ -53,8 +25,9 @@ static gp_code talk(const options *o, gp_buf *out, gp_error *err)
     gp_code rc = targets_make(o, &t, err);
     block_signals();
     if (rc == GP_OK)
-        rc = t.n == 1 && !o->endpoints ? talk_to_one(o, &t.items[0], color, out, err)
-                                       : run_fleet(o, &t, color, out, err);
+        rc = t.n == 1 && !o->endpoints && o->format == FORMAT_TXT
+                 ? talk_to_one(o, &t.items[0], color, out, err)
+                 : run_fleet(o, &t, color, out, err);
     targets_free(&t);
     if (out->failed)
         rc = gp_fail(err, GP_ENOMEM, "out of memory for the output");

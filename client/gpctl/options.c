@@ -1,4 +1,5 @@
 #include "client/gpctl/gpctl.h"
+#include "proto/base/suggest.h"
 #include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 
@@ -9,13 +10,23 @@
 #define DEFAULT_TIMEOUT_NS (10 * GP_NS_PER_SEC)
 static const char default_file[] = "/.gpctl.yaml"; /* below the home directory */
 
-enum { OPT_CONFIG = 256, OPT_SILENT, OPT_TLS_CA, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TOKEN_FILE, OPT_ENDPOINTS };
+enum {
+    OPT_CONFIG = 256,
+    OPT_SILENT,
+    OPT_TLS_CA,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TOKEN_FILE,
+    OPT_ENDPOINTS,
+    OPT_FORMAT
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"server.addr", required_argument, NULL, 's'},
     {"endpoints", required_argument, NULL, OPT_ENDPOINTS},
     {"hosts", required_argument, NULL, 'q'},
+    {"format", required_argument, NULL, OPT_FORMAT},
     {"timeout", required_argument, NULL, 't'},
     {"tls.ca", required_argument, NULL, OPT_TLS_CA},
     {"tls.cert", required_argument, NULL, OPT_TLS_CERT},
@@ -53,7 +64,12 @@ static gp_code find_command(const char *name, command *out, gp_error *err)
             *out = commands[i].cmd;
             return GP_OK;
         }
-    return gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpctl\"", name);
+    gp_suggestion near = {0};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        gp_suggest(&near, name, strlen(name), commands[i].name);
+    return near.best ? gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpctl\" (did you mean %s?)",
+                               name, near.best)
+                     : gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpctl\"", name);
 }
 
 static const char *long_name(int opt)
@@ -72,6 +88,18 @@ static gp_code set_bool(const char *name, const char *value, bool *out, gp_error
         return GP_OK;
     return gp_fail(err, GP_EINVAL, "invalid argument \"%s\" for \"--%s\" flag: write true or false", value,
                    name);
+}
+
+static gp_code set_format(const char *value, format *out, gp_error *err)
+{
+    static const char *const names[] = {[FORMAT_TXT] = "txt", [FORMAT_JSON] = "json", [FORMAT_CSV] = "csv"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *out = (format)i;
+            return GP_OK;
+        }
+    return gp_fail(err, GP_EINVAL, "invalid argument \"%s\" for \"--format\" flag: write txt, json or csv",
+                   value);
 }
 
 static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)
@@ -94,6 +122,8 @@ static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)
     case 'q':
         o->hosts = value;
         return GP_OK;
+    case OPT_FORMAT:
+        return set_format(value, &o->format, err);
     case OPT_TLS_CA:
         f->tls_ca = value;
         return GP_OK;
@@ -122,6 +152,16 @@ static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)
     return set_bool(long_name(opt), value, target, err);
 }
 
+static gp_code unknown_flag(const char *word, gp_error *err)
+{
+    const char *name = word + strspn(word, "-");
+    gp_suggestion near = {0};
+    for (const struct option *o = long_options; o->name; o++)
+        gp_suggest(&near, name, strcspn(name, "="), o->name);
+    return near.best ? gp_fail(err, GP_EINVAL, "unknown flag: %s (did you mean --%s?)", word, near.best)
+                     : gp_fail(err, GP_EINVAL, "unknown flag: %s", word);
+}
+
 static gp_code bad_flag(int opt, char **argv, gp_error *err)
 {
     const char *word = argv[optind - 1];
@@ -129,7 +169,7 @@ static gp_code bad_flag(int opt, char **argv, gp_error *err)
     if (opt == ':')
         return gp_fail(err, GP_EINVAL, "flag needs an argument: %s", word);
     if (is_long || optopt == 0)
-        return gp_fail(err, GP_EINVAL, "unknown flag: %s", word);
+        return unknown_flag(word, err);
     return gp_fail(err, GP_EINVAL, "unknown shorthand flag: '%c' in %s", optopt, word);
 }
 

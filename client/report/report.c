@@ -411,18 +411,7 @@ static void put_csv_field(const char *s, bool first, gp_buf *out)
 {
     if (!first)
         gp_buf_putc(out, ',');
-    bool quote = *s == ' ' || strpbrk(s, ",\"\r\n");
-    if (!quote) {
-        gp_buf_puts(out, s);
-        return;
-    }
-    gp_buf_putc(out, '"');
-    for (; *s; s++) {
-        if (*s == '"')
-            gp_buf_putc(out, '"');
-        gp_buf_putc(out, *s);
-    }
-    gp_buf_putc(out, '"');
+    gp_csv_field(out, s);
 }
 
 static void put_csv_value(column col, const gp_row *r, const gp_counters *totals, const gp_dns_names *names,

@@ -28,6 +28,9 @@ int64_t gp_round_ns(int64_t ns, int64_t unit);
 /* Local time: "2006-01-02 15:04:05". */
 void gp_fmt_time(gp_buf *out, int64_t unix_sec);
 
+/* A field of CSV, in quotes where RFC 4180 asks for them (and where it begins with a blank). */
+void gp_csv_field(gp_buf *out, const char *s);
+
 /* Columns that text takes on a terminal: code points, colour sequences not counted. */
 size_t gp_text_width(const char *s, size_t len);
 

@@ -19,7 +19,7 @@ _gpctl() {
     esac
     local words
     if [[ $cur == -* ]]; then
-        words="--server.addr --endpoints --hosts --timeout --tls.ca --tls.cert --tls.key --token.file --config --help"
+        words="--server.addr --endpoints --hosts --format --timeout --tls.ca --tls.cert --tls.key --token.file --config --help"
         [[ $command == status ]] && words+=" --detailed"
         [[ $command == config ]] && words+=" --file --reload --silent"
     else

@@ -14,6 +14,7 @@ complete -c gpctl -n '__fish_seen_subcommand_from config' -l silent -d 'print no
 complete -c gpctl -s s -l server.addr -x -a 'localhost:8145 unix:/run/goprobe/goprobe.sock' -d 'address of the sensor'
 complete -c gpctl -l endpoints -r -F -d 'ask all hosts of a file'
 complete -c gpctl -s q -l hosts -x -d 'of that file only these'
+complete -c gpctl -l format -x -a 'txt json csv' -d 'what to print'
 complete -c gpctl -s t -l timeout -x -d 'how long an answer may take'
 complete -c gpctl -l tls.ca -r -F -d 'CA to trust'
 complete -c gpctl -l tls.cert -r -F -d 'our certificate'

@@ -6,6 +6,7 @@ _arguments -S \
     '(-s --server.addr)'{-s,--server.addr}'[address of the sensor]:address:(localhost\:8145 unix\:/run/goprobe/goprobe.sock)' \
     '--endpoints[ask all hosts of a file]:file:_files' \
     '(-q --hosts)'{-q,--hosts}'[of that file only these]:hosts:' \
+    '--format[what to print]:format:(txt json csv)' \
     '(-t --timeout)'{-t,--timeout}'[how long an answer may take]:duration:' \
     '--tls.ca[CA to trust]:file:_files' '--tls.cert[our certificate]:file:_files' '--tls.key[its key]:file:_files' \
     '--token.file[file with the token]:file:_files' '--config[configuration file]:file:_files' \

@@ -249,6 +249,40 @@ static void asks_the_hosts_of_a_file(void **state)
     gp_buf_free(&out);
 }
 
+static void answers_programs(void **state)
+{
+    fixture *f = *state;
+    gp_buf out = GP_BUF_INIT;
+    char list[256];
+    char want[256];
+    assert_int_equal(run(&out, false, "status --format json -s %a", f->addr, NULL), 0);
+    gp_status s = {0};
+    assert_int_equal(gp_status_from_json(out.data, out.len, &s, NULL), GP_OK);
+    assert_int_equal(s.n_ifaces, 1);
+    assert_int_equal(s.ifaces[0].stats.received_total, 2000000);
+    gp_status_free(&s);
+
+    snprintf(list, sizeof list, "%s,127.0.0.1:1", f->addr);
+    assert_int_equal(run(&out, false, "status --format csv -s %a", list, NULL), 1);
+    snprintf(want, sizeof want,
+             "host,iface,received_total,received,processed_total,processed,dropped_total,dropped,error\n"
+             "%s,eth0,2000000,1500,3,2,7,7,\n127.0.0.1:1,,,,,,,,",
+             f->addr);
+    assert_memory_equal(out.data, want, strlen(want));
+    assert_int_equal(run(&out, false, "config --format csv -s %a", f->addr, NULL), 0);
+    snprintf(want, sizeof want,
+             "host,iface,promisc,block_size,num_blocks,error\n%s,eth0,false,,,\n%s,lo,false,1048576,4,\n",
+             f->addr, f->addr);
+    assert_string_equal(out.data, want);
+    assert_int_equal(run(&out, false, "config --format json -s %a", list, NULL), 1);
+    snprintf(want, sizeof want, "{\"%s\":{\"eth0\":", f->addr);
+    assert_memory_equal(out.data, want, strlen(want));
+    assert_non_null(strstr(out.data, "\"127.0.0.1:1\":{\"error\":\"cannot reach 127.0.0.1:1"));
+    assert_int_equal(run(&out, true, "status --format json -s 127.0.0.1:1", NULL, NULL), 1);
+    assert_memory_equal(out.data, "Error running command: cannot reach", 35);
+    gp_buf_free(&out);
+}
+
 static void sends_configuration_to_several_hosts(void **state)
 {
     fixture *f = *state;
@@ -295,6 +329,9 @@ static void refuses_what_it_does_not_know(void **state)
         {"status", "server.addr: empty"},
         {"status -s foo", "server.addr: address foo: missing port in address"},
         {"status --bogus", "unknown flag: --bogus"},
+        {"status --format xml", "write txt, json or csv"},
+        {"statsu", "did you mean status?"},
+        {"status --endpionts x", "did you mean --endpoints?"},
         {"status -x", "unknown shorthand flag: 'x' in -x"},
         {"status -s localhost:1,foo", "server.addr: address foo: missing port in address"},
         {"status -q web1 -s localhost:1", "name the file with --endpoints"},
@@ -339,6 +376,7 @@ int main(void)
         cmocka_unit_test(sends_configuration),
         cmocka_unit_test(asks_several_hosts),
         cmocka_unit_test(asks_the_hosts_of_a_file),
+        cmocka_unit_test(answers_programs),
         cmocka_unit_test(sends_configuration_to_several_hosts),
         cmocka_unit_test(settings_come_from_three_places),
         cmocka_unit_test(refuses_what_it_does_not_know),
