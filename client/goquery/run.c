@@ -120,22 +120,40 @@ static gp_code show_hosts(gp_args *a, gp_error *err)
 /* ---- running
  * ---------------------------------------------------------------------------------------------------- */
 
+/* One line that is overwritten, for somebody who waits at a terminal. */
+static void show_reading(void *ctx, const gp_query_stats *so_far)
+{
+    bool *shown = ctx;
+    *shown = true;
+    fprintf(stderr, "\r\033[K%llu days read, %llu blocks", (unsigned long long)so_far->directories_processed,
+            (unsigned long long)so_far->blocks_processed);
+}
+
 static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, gp_error *err)
 {
     gp_engine *e = NULL;
     gp_log *log = NULL;
-    const gp_run_hooks hooks = {.canceled = interrupted};
+    static const int64_t redraw_ns = INT64_C(500000000);
+    gp_stmt watched = *stmt; /* borrows everything */
+    bool shown = false;
+    gp_run_hooks hooks = {.canceled = interrupted, .ctx = &shown};
     if (o->args.live)
         return gp_fail(err, GP_EINVAL,
                        "cannot run live query in local DB mode: ask the sensor with --query.server.addr");
     if (!o->db || !*o->db)
         return gp_fail(err, GP_EINVAL,
                        "db.path is required for local DB operations: name the database with -d");
+    if (isatty(STDERR_FILENO)) {
+        hooks.keepalive = show_reading;
+        watched.keepalive_ns = redraw_ns;
+    }
     gp_code code = gp_log_open(&log, "stderr", GP_LOG_WARN, GP_LOG_LOGFMT, err);
     if (code == GP_OK)
         code = gp_engine_new(&e, &(gp_engine_config){.db = o->db, .log = log}, err);
     if (code == GP_OK)
-        code = gp_engine_run(e, stmt, &hooks, out, err);
+        code = gp_engine_run(e, &watched, &hooks, out, err);
+    if (shown)
+        fputs("\r\033[K", stderr);
     gp_engine_free(e);
     gp_log_close(log);
     return code;
