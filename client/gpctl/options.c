@@ -94,7 +94,7 @@ static gp_code set_format(const char *value, format *out, gp_error *err)
 {
     static const char *const names[] = {[FORMAT_TXT] = "txt", [FORMAT_JSON] = "json", [FORMAT_CSV] = "csv"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(value, names[i]) == 0) {
+        if (value && strcmp(value, names[i]) == 0) {
             *out = (format)i;
             return GP_OK;
         }
