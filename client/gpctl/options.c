@@ -99,7 +99,7 @@ static gp_code set_format(const char *value, format *out, gp_error *err)
             return GP_OK;
         }
     return gp_fail(err, GP_EINVAL, "invalid argument \"%s\" for \"--format\" flag: write txt, json or csv",
-                   value);
+                   value ? value : "");
 }
 
 static gp_code set_flag(int opt, flags *f, options *o, gp_error *err)

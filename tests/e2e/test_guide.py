@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import unittest
 
@@ -86,8 +87,14 @@ class Guide(unittest.TestCase):
         with self.services() as (net, host, variables):
             self.run_page("migration.md", net.dir, host.command(), least=2, **variables)
 
+    def test_reference_is_up_to_date(self):
+        made = subprocess.run([sys.executable, os.path.join(GUIDE, "make_reference.py"), lab.BUILD], capture_output=True,
+                              text=True, check=True).stdout
+        with open(os.path.join(GUIDE, "reference.md"), encoding="utf-8") as f:
+            self.assertTrue(f.read() == made, "run spec/guide/make_reference.py > spec/guide/reference.md")
+
     def test_links_lead_somewhere(self):
-        pages = [os.path.join(GUIDE, p) for p in os.listdir(GUIDE)] + [os.path.join(lab.TOP, "README.md")]
+        pages = [os.path.join(GUIDE, p) for p in os.listdir(GUIDE) if p.endswith(".md")] + [os.path.join(lab.TOP, "README.md")]
         n = 0
         for page in pages:
             with open(page, encoding="utf-8") as f:
