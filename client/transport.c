@@ -269,6 +269,16 @@ static gp_code tls_error(const gp_client *c, const char *reason, gp_error *err)
                    reason, c->has_cert ? "another certificate than ours" : "a client certificate");
 }
 
+/* Of a UNIX socket libcurl speaks as if it were a host with a port; the system says what is wrong with it. */
+static gp_code no_socket(const gp_client *c, gp_error *err)
+{
+    char text[128];
+    long number = 0;
+    if (curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &number) != CURLE_OK || number <= 0)
+        return gp_fail(err, GP_ENET, "cannot reach %s: nobody listens there", c->addr);
+    return gp_fail(err, GP_ENET, "cannot reach %s: %s", c->addr, strerror_r((int)number, text, sizeof text));
+}
+
 gp_code gp_client_transfer_error(const gp_client *c, const gp_call *call, CURLcode code, gp_error *err)
 {
     const char *reason = c->reason[0] ? c->reason : curl_easy_strerror(code);
@@ -298,6 +308,7 @@ gp_code gp_client_transfer_error(const gp_client *c, const gp_call *call, CURLco
             return tls_error(c, reason, err);
         return gp_fail(err, GP_ENET, "%s: %s", c->addr, reason);
     case CURLE_COULDNT_CONNECT:
+        return c->socket ? no_socket(c, err) : gp_fail(err, GP_ENET, "cannot reach %s: %s", c->addr, reason);
     case CURLE_COULDNT_RESOLVE_HOST:
         return gp_fail(err, GP_ENET, "cannot reach %s: %s", c->addr, reason);
     default:
