@@ -99,6 +99,27 @@ export interface components {
             caller?: string;
             /** @description Include the flows that are not written to the database yet */
             live?: boolean;
+            /** @description Sum rows over all hosts; none has the labels host and host_id. Beyond v4 */
+            sum_hosts?: boolean;
+            /** @description Ids of the aggregators that the query came through. Beyond v4 */
+            via?: string;
+            /**
+             * Format: int64
+             * @description First rows of the answer to leave out. Beyond v4
+             */
+            skip_results?: number;
+            /**
+             * Format: int64
+             * @description Leave out rows whose sort value is smaller. Beyond v4
+             */
+            min_value?: number;
+            /**
+             * Format: byte
+             * @description Only these rows: fingerprints of 8 bytes each. Beyond v4
+             */
+            only_rows?: string;
+            /** @description Add the fingerprints of all rows. Beyond v4 */
+            digest?: boolean;
         };
         /** @description The columns that the query groups by */
         Attributes: {
@@ -250,6 +271,23 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description How far the query is; in partial results and keepalive events. Beyond v4 */
+        Progress: {
+            /** Format: int64 */
+            hosts_total: number;
+            /**
+             * Format: int64
+             * @description Hosts that answered or failed
+             */
+            hosts_done: number;
+            /**
+             * Format: int64
+             * @description Different rows so far
+             */
+            rows: number;
+            /** Format: int64 */
+            elapsed_ns: number;
+        };
         /** @description The query that was run */
         Query: {
             /**
@@ -283,6 +321,12 @@ export interface components {
             summary: components["schemas"]["Summary"];
             query: components["schemas"]["Query"];
             rows: components["schemas"]["Row"][] | null;
+            /**
+             * Format: byte
+             * @description Fingerprints of all rows, 8 bytes each; where the query asked for it. Beyond v4
+             */
+            digest?: string;
+            progress?: components["schemas"]["Progress"];
         };
         Row: {
             labels?: components["schemas"]["Labels"];
