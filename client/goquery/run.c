@@ -120,59 +120,17 @@ static gp_code show_hosts(gp_args *a, gp_error *err)
 /* ---- running
  * ---------------------------------------------------------------------------------------------------- */
 
-/* One line that is overwritten, for somebody who waits at a terminal. */
-static void show_reading(void *ctx, const gp_query_stats *so_far)
-{
-    bool *shown = ctx;
-    *shown = true;
-    fprintf(stderr, "\r\033[K%llu days read, %llu blocks", (unsigned long long)so_far->directories_processed,
-            (unsigned long long)so_far->blocks_processed);
-}
+static const int64_t redraw_ns = INT64_C(500000000);
 
-static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, gp_error *err)
-{
-    gp_engine *e = NULL;
-    gp_log *log = NULL;
-    static const int64_t redraw_ns = INT64_C(500000000);
-    gp_stmt watched = *stmt; /* borrows everything */
-    bool shown = false;
-    gp_run_hooks hooks = {.canceled = interrupted, .ctx = &shown};
-    if (o->args.live)
-        return gp_fail(err, GP_EINVAL,
-                       "cannot run live query in local DB mode: ask the sensor with --query.server.addr");
-    if (!o->db || !*o->db)
-        return gp_fail(err, GP_EINVAL,
-                       "db.path is required for local DB operations: name the database with -d");
-    if (isatty(STDERR_FILENO)) {
-        hooks.keepalive = show_reading;
-        watched.keepalive_ns = redraw_ns;
-    }
-    gp_code code = gp_log_open(&log, "stderr", GP_LOG_WARN, GP_LOG_LOGFMT, err);
-    if (code == GP_OK)
-        code = gp_engine_new(&e, &(gp_engine_config){.db = o->db, .log = log}, err);
-    if (code == GP_OK)
-        code = gp_engine_run(e, &watched, &hooks, out, err);
-    if (shown)
-        fputs("\r\033[K", stderr);
-    gp_engine_free(e);
-    gp_log_close(log);
-    return code;
-}
-
-/* One line that is overwritten while hosts answer; only where somebody can watch it. */
+/* One line that is overwritten while a query runs; only where somebody can watch it. */
 typedef struct progress_line {
     bool shown; /* standard error is a terminal */
     bool dirty; /* something stands there */
 } progress_line;
 
-static void put_progress(progress_line *line, const gp_progress *p)
+static void show_line(progress_line *line, const char *text)
 {
-    gp_buf text = GP_BUF_INIT;
-    gp_buf_printf(&text, "%" PRIu64 " of %" PRIu64 " hosts, ", p->hosts_done, p->hosts_total);
-    gp_fmt_count(&text, p->rows);
-    gp_buf_printf(&text, " rows, %.1f s", (double)p->elapsed_ns / 1e9);
-    fprintf(stderr, "\r\033[K%s", text.data ? text.data : "");
-    gp_buf_free(&text);
+    fprintf(stderr, "\r\033[K%s", text);
     (void)fflush(stderr); /* nobody misses a line that could not be shown */
     line->dirty = true;
 }
@@ -182,6 +140,52 @@ static void end_progress(progress_line *line)
     if (line->dirty)
         fputs("\r\033[K", stderr);
     line->dirty = false;
+}
+
+static void show_reading(void *ctx, const gp_query_stats *so_far)
+{
+    char text[80];
+    snprintf(text, sizeof text, "%" PRIu64 " days read, %" PRIu64 " blocks", so_far->directories_processed,
+             so_far->blocks_processed);
+    show_line(ctx, text);
+}
+
+static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, gp_error *err)
+{
+    gp_engine *e = NULL;
+    gp_log *log = NULL;
+    gp_stmt watched = *stmt; /* borrows everything */
+    progress_line line = {.shown = isatty(STDERR_FILENO)};
+    gp_run_hooks hooks = {.canceled = interrupted, .ctx = &line};
+    if (o->args.live)
+        return gp_fail(err, GP_EINVAL,
+                       "cannot run live query in local DB mode: ask the sensor with --query.server.addr");
+    if (!o->db || !*o->db)
+        return gp_fail(err, GP_EINVAL,
+                       "db.path is required for local DB operations: name the database with -d");
+    if (line.shown) {
+        hooks.keepalive = show_reading;
+        watched.keepalive_ns = redraw_ns;
+    }
+    gp_code code = gp_log_open(&log, "stderr", GP_LOG_WARN, GP_LOG_LOGFMT, err);
+    if (code == GP_OK)
+        code = gp_engine_new(&e, &(gp_engine_config){.db = o->db, .log = log}, err);
+    if (code == GP_OK)
+        code = gp_engine_run(e, &watched, &hooks, out, err);
+    end_progress(&line);
+    gp_engine_free(e);
+    gp_log_close(log);
+    return code;
+}
+
+static void put_progress(progress_line *line, const gp_progress *p)
+{
+    gp_buf text = GP_BUF_INIT;
+    gp_buf_printf(&text, "%" PRIu64 " of %" PRIu64 " hosts, ", p->hosts_done, p->hosts_total);
+    gp_fmt_count(&text, p->rows);
+    gp_buf_printf(&text, " rows, %.1f s", (double)p->elapsed_ns / 1e9);
+    show_line(line, text.data ? text.data : "");
+    gp_buf_free(&text);
 }
 
 static bool show_progress(void *ctx, gp_event_type type, const gp_result *r, const gp_problem *problem)
@@ -202,7 +206,6 @@ static bool show_progress(void *ctx, gp_event_type type, const gp_result *r, con
 static gp_code ask_streaming(const options *o, gp_client *c, progress_line *line, gp_result *out,
                              gp_problem *problem, gp_error *err)
 {
-    static const int64_t redraw_ns = INT64_C(500000000);
     gp_args args = o->args; /* borrows the texts */
     if (line->shown && args.keepalive_ns == 0)
         args.keepalive_ns = redraw_ns;
