@@ -50,10 +50,6 @@ gp_capture_stats status_sum(const gp_status *s);
 /* text.c: time since then, to the second: "1h2m3s". */
 void put_age(gp_buf *out, int64_t sec, int32_t nsec, const struct timespec *now);
 
-/* signals.c: from the first on, SIGINT and SIGTERM wait; the second is true after one of them. */
-void block_signals(void);
-bool interrupted(void *ctx);
-
 /* text.c: "[eth0 eth1]", as v4 writes lists of names. */
 void put_names(gp_buf *out, const char *const *names, size_t n);
 

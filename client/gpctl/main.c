@@ -23,7 +23,7 @@ static gp_code talk(const options *o, gp_buf *out, gp_error *err)
     bool color = gp_term_colored(STDOUT_FILENO);
     targets t;
     gp_code rc = targets_make(o, &t, err);
-    block_signals();
+    gp_block_interrupts();
     if (rc == GP_OK)
         rc = t.n == 1 && !o->endpoints && o->format == FORMAT_TXT
                  ? talk_to_one(o, &t.items[0], color, out, err)

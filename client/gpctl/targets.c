@@ -1,4 +1,5 @@
 #include "client/gpctl/fleet.h"
+#include "client/term/term.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static target by_address(const options *o, const char *addr)
                      .access = {o->token, o->tls_ca, o->tls_cert, o->tls_key},
                      .timeout_ns = o->timeout_ns,
                      .connect_timeout_ns = o->timeout_ns,
-                     .canceled = interrupted}};
+                     .canceled = gp_interrupted}};
 }
 
 /* What the file does not say about a host, the flags do. */

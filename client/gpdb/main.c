@@ -1,30 +1,17 @@
 /* gpdb - imports, merges, checks, repairs, prunes and exports flow databases. */
 #include "client/gpdb/gpdb.h"
 
+#include "client/term/term.h"
 #include "proto/base/strlist.h"
 #include "proto/base/version.h"
 #include "sensor/godb/reader.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* SIGINT and SIGTERM stay blocked: that one is pending says that the user gave up. */
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
 gp_code check_interrupt(gp_error *err)
 {
-    sigset_t pending;
-    if (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM)))
-        return gp_fail(err, GP_ECANCELED, "interrupted");
-    return GP_OK;
+    return gp_interrupted(NULL) ? gp_fail(err, GP_ECANCELED, "interrupted") : GP_OK;
 }
 
 static bool has_name(char *const *list, size_t n, const char *name)
@@ -86,7 +73,7 @@ static gp_code run(const options *o, int *exit_code, gp_error *err)
         printf("gpdb - %s:\n    Git hash:       %s\n", gp_version(), gp_version_commit());
         return GP_OK;
     }
-    block_signals();
+    gp_block_interrupts();
     return commands[o->cmd](o, exit_code, err);
 }
 

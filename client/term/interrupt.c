@@ -1,16 +1,15 @@
-#include "client/gpctl/gpctl.h"
+#include "client/term/term.h"
 
 #include <signal.h>
 
-/* SIGINT and SIGTERM stay blocked during a request: that one is pending says that the user gave up. */
-bool interrupted(void *ctx)
+bool gp_interrupted(void *ctx)
 {
     (void)ctx;
     sigset_t pending;
     return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM));
 }
 
-void block_signals(void)
+void gp_block_interrupts(void)
 {
     sigset_t set;
     sigemptyset(&set);
