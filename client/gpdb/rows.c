@@ -32,10 +32,11 @@ static void csv_text(gp_buf *out, const char *s)
     gp_buf_putc(out, '"');
 }
 
+/* Mapped addresses in hexadecimal: gpdb import would take those with dots for IPv4. */
 static void put_addr(gp_buf *out, const gp_addr *a)
 {
     char text[GP_ADDR_STRLEN];
-    gp_buf_add(out, text, gp_addr_format(a, text));
+    gp_buf_add(out, text, gp_addr_format_hex(a, text));
 }
 
 static void csv_number(gp_buf *out, uint64_t v)

@@ -114,13 +114,14 @@ static bool parse_time(const char *text, int64_t *out)
     return true;
 }
 
-/* An address with a dot is an IPv4 address, also one that is mapped into IPv6. */
+/* A mapped address written with dots (::ffff:10.0.0.1) is the IPv4 address, as in v4; one in hexadecimal
+ * stays an IPv6 address, which is how gpdb exports it. */
 static bool parse_addr(const char *text, gp_addr *out)
 {
     size_t len = strlen(text);
     if (!gp_addr_parse(text, len, out))
         return false;
-    if (out->len == 16 && memchr(text, '.', len))
+    if (gp_addr_is_mapped(out) && memchr(text, '.', len))
         *out = gp_addr_from_bytes(out->bytes + 12, 4);
     return true;
 }

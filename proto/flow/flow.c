@@ -1,13 +1,43 @@
 #include "proto/flow/flow.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
+
+bool gp_addr_is_mapped(const gp_addr *a)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return a->len == 16 && memcmp(a->bytes, prefix, sizeof prefix) == 0;
+}
+
+/* ::/96 with more than the last group set. inet_ntop takes these for the long deprecated IPv4-compatible
+ * addresses and gives them dots; RFC 5952 and v4 do not. */
+static bool is_compatible(const gp_addr *a)
+{
+    static const uint8_t zeros[12];
+    return a->len == 16 && memcmp(a->bytes, zeros, sizeof zeros) == 0 && (a->bytes[12] || a->bytes[13]);
+}
+
+static unsigned group(const gp_addr *a, size_t i)
+{
+    return (unsigned)(a->bytes[2 * i] << 8 | a->bytes[2 * i + 1]);
+}
 
 size_t gp_addr_format(const gp_addr *a, char *dst)
 {
     dst[0] = '\0';
-    if (a->len == 4 || a->len == 16)
+    if (is_compatible(a))
+        snprintf(dst, GP_ADDR_STRLEN, "::%x:%x", group(a, 6), group(a, 7));
+    else if (a->len == 4 || a->len == 16)
         (void)inet_ntop(a->len == 4 ? AF_INET : AF_INET6, a->bytes, dst, GP_ADDR_STRLEN);
+    return strlen(dst);
+}
+
+size_t gp_addr_format_hex(const gp_addr *a, char *dst)
+{
+    if (!gp_addr_is_mapped(a))
+        return gp_addr_format(a, dst);
+    snprintf(dst, GP_ADDR_STRLEN, "::ffff:%x:%x", group(a, 6), group(a, 7));
     return strlen(dst);
 }
 

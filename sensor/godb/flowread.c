@@ -72,12 +72,20 @@ static void take_counter(gp_flow *flows, size_t n, gp_column col, const uint8_t 
     }
 }
 
-static gp_code read_column(gp_flowread *r, gp_day *day, size_t block, gp_column col, gp_error *err)
+/* Decodes a column into r->raw; it has as many values as the block has flows. */
+static gp_code decode_column(gp_flowread *r, gp_day *day, size_t block, gp_column col, gp_error *err)
 {
     const gp_block_info *b = &gp_day_meta(day)->blocks[block];
     gp_code code = gp_day_read_column(day, r->codec, block, col, &r->raw, err);
     if (code == GP_OK)
         code = gp_block_check_column(b, col, (const uint8_t *)r->raw.data, r->raw.len, err);
+    return code;
+}
+
+static gp_code read_column(gp_flowread *r, gp_day *day, size_t block, gp_column col, gp_error *err)
+{
+    const gp_block_info *b = &gp_day_meta(day)->blocks[block];
+    gp_code code = decode_column(r, day, block, col, err);
     if (code != GP_OK)
         return code;
     if (col < GP_COL_ATTR_COUNT)
@@ -93,7 +101,7 @@ static gp_code reserve(gp_flowread *r, gp_day *day, size_t block, size_t n, gp_e
 {
     gp_code code = GP_OK;
     for (unsigned col = 0; col < GP_COL_COUNT && code == GP_OK; col++)
-        code = gp_day_read_column(day, r->codec, block, (gp_column)col, &r->raw, err);
+        code = decode_column(r, day, block, (gp_column)col, err);
     if (code != GP_OK)
         return code;
     gp_flow *more = realloc(r->flows, n * sizeof *more);

@@ -348,7 +348,7 @@ static size_t read_length(const gp_day *d, gp_column col, const window *w, const
 
 static gp_code reserve_window(window *w, size_t len, gp_error *err)
 {
-    if (len <= w->cap)
+    if (w->data && len <= w->cap)
         return GP_OK;
     free(w->data);
     w->cap = 0;
@@ -393,7 +393,7 @@ static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, co
     if (code != GP_OK)
         return code;
     window *w = &d->buffers->col[col];
-    if (loc->offset < w->start || loc->offset + loc->len > w->end)
+    if (!w->data || loc->offset < w->start || loc->offset + loc->len > w->end)
         code = fill_window(d, col, w, loc, err);
     if (code == GP_OK)
         *out = w->data + (loc->offset - w->start);

@@ -71,7 +71,9 @@ static void buf_honours_its_limit(void **state)
 static void addresses_round_trip(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"10.0.0.1", "255.255.255.255", "::1", "2001:db8::8:800:200c:417a"};
+    static const char *const texts[] = {
+        "10.0.0.1", "255.255.255.255", "::1", "2001:db8::8:800:200c:417a", "::ffff:16",
+        "::1:2",    "::ffff:1.2.3.4",  "::",  "64:ff9b::102:304"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         gp_addr a;
         char out[GP_ADDR_STRLEN];
@@ -79,6 +81,12 @@ static void addresses_round_trip(void **state)
         assert_int_equal(gp_addr_format(&a, out), strlen(texts[i]));
         assert_string_equal(out, texts[i]);
     }
+    gp_addr mapped;
+    char hex[GP_ADDR_STRLEN];
+    assert_true(gp_addr_parse("::ffff:1.2.3.4", 14, &mapped));
+    assert_true(gp_addr_is_mapped(&mapped));
+    assert_int_equal(gp_addr_format_hex(&mapped, hex), 14);
+    assert_string_equal(hex, "::ffff:102:304");
     gp_addr bad;
     assert_false(gp_addr_parse("300.1.1.1", 9, &bad));
     assert_false(gp_addr_parse("", 0, &bad));
