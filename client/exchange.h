@@ -35,9 +35,9 @@ typedef struct gp_in_flight {
 typedef struct gp_exchange_config {
     const char *addr; /* must outlive the exchange */
     gp_client_access access;
-    /* The query as JSON; these must outlive the exchange. Services of v4 refuse members of a body that they
-     * do not know and ignore parameters of a URL: where one may listen, v4_args and v4_params say the same.
-     */
+    /* The query as JSON; these must outlive the exchange. Services of v4 refuse members of a body that
+     * they do not know and ignore parameters of a URL: where one may listen, v4_args and v4_params say the
+     * same. */
     const gp_buf *args;
     const gp_buf *v4_args;
     const char *v4_params;   /* "a=b&c=d"; NULL: none */

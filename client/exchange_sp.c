@@ -54,8 +54,7 @@ static bool is_ipc(const sp_exchange *s)
     return strncmp(s->cfg.addr, "nanomsg+ipc:", 12) == 0;
 }
 
-/* ---- the end of an exchange
- * -------------------------------------------------------------------------------------- */
+/* ---- the end of an exchange ---------------------------------------------------------------------------- */
 
 static void stop_connecting(sp_exchange *s)
 {
@@ -123,8 +122,7 @@ static void end(gp_exchange *x)
     free(s);
 }
 
-/* ---- asking
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------------------------------------- */
 
 static void put_string(gp_buf *out, const char *text)
 {
@@ -242,8 +240,7 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
     return GP_OK;
 }
 
-/* ---- hearing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- hearing ------------------------------------------------------------------------------------------- */
 
 /* A host that was restarted since the last exchange has closed the connection: that is no failure of this
  * one. */
@@ -354,8 +351,7 @@ static void on_time(gp_exchange *x, int64_t now_ns)
     set_time(s);
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------------- */
 
 static gp_code read_frame(const sp_exchange *s, const gp_frame *f, gp_result *out, gp_problem *problem,
                           gp_error *err)

@@ -86,8 +86,8 @@ gp_code gp_client_config_get(gp_client *c, const char *const *ifaces, size_t n, 
 gp_code gp_client_config_put(gp_client *c, const gp_capconfig_map *cfg, gp_config_update *out, gp_error *err);
 gp_code gp_client_reload(gp_client *c, gp_config_update *out, gp_error *err);
 
-/* Level of the service's log: "debug", "info", "warn", "error". *out has the level that holds now, malloc'ed.
- */
+/* Level of the service's log: "debug", "info", "warn", "error". *out has the level that holds now,
+ * malloc'ed. */
 gp_code gp_client_log_level(gp_client *c, char **out, gp_error *err);
 gp_code gp_client_set_log_level(gp_client *c, const char *level, char **out, gp_error *err);
 

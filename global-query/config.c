@@ -335,8 +335,7 @@ static const setting settings[] = {
 };
 enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
 
-/* ---- file
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- file ---------------------------------------------------------------------------------------------- */
 
 static gp_code read_resolvers(gp_gq_config *c, const gp_yaml_node *list, gp_error *err)
 {
@@ -385,8 +384,7 @@ static gp_code read_file(gp_gq_config *c, const char *path, gp_error *err)
     return rc;
 }
 
-/* ---- environment
- * --------------------------------------------------------------------------------------------- */
+/* ---- environment --------------------------------------------------------------------------------------- */
 
 static const char *environment_of(const char *name)
 {
@@ -414,8 +412,7 @@ static gp_code read_environment(gp_gq_config *c, gp_error *err)
     return rc;
 }
 
-/* ---- command line
- * -------------------------------------------------------------------------------------------- */
+/* ---- command line -------------------------------------------------------------------------------------- */
 
 typedef struct parsed_flag {
     const setting *setting; /* NULL: not a setting */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- lists ---- */
+/* ---- lists --------------------------------------------------------------------------------------------- */
 
 gp_code gp_host_list_add(gp_host_list *l, const char *name, const char *addr, gp_error *err)
 {
@@ -63,7 +63,7 @@ void gp_host_list_free(gp_host_list *l)
     *l = (gp_host_list){0};
 }
 
-/* ---- sets ---- */
+/* ---- sets ---------------------------------------------------------------------------------------------- */
 
 typedef struct member {
     char *name;
@@ -166,7 +166,7 @@ gp_code gp_hostset_label(gp_hostset *s, const char *name, const char *label, gp_
     return gp_strlist_add(&m->labels, &m->n_labels, label, err);
 }
 
-/* ---- choosing ---- */
+/* ---- choosing ------------------------------------------------------------------------------------------ */
 
 static bool matches(const member *m, const char *pattern)
 {

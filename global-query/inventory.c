@@ -9,7 +9,7 @@
 
 enum { MAX_FILE = 16 << 20, MAX_NESTING = 32, DEFAULT_PORT = 8145 };
 
-/* ---- names ---- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 /* Where a host or group with a name is in its array. */
 typedef struct inventory_name {
@@ -162,7 +162,7 @@ static void free_inventory(inventory *v)
     free(v->groups);
 }
 
-/* ---- hosts of groups ---- */
+/* ---- hosts of groups ----------------------------------------------------------------------------------- */
 
 /* What is known of a host on the way down through its groups: the nearest value of each variable. */
 typedef struct known {
@@ -288,7 +288,7 @@ static gp_code resolve(const inventory *v, gp_hostset *set, gp_error *err)
     return rc;
 }
 
-/* ---- files ---- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static bool is_yaml(const char *name)
 {

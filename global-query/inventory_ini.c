@@ -1,5 +1,5 @@
-/* Inventories in INI form, line by line: [group], [group:vars], [group:children]; host pattern and variables.
- */
+/* Inventories in INI form, line by line: [group], [group:vars], [group:children]; host pattern and
+ * variables. */
 #include "global-query/inventory_internal.h"
 
 #include <stdio.h>
@@ -89,7 +89,7 @@ static gp_code read_vars_line(ini *r, char *text)
     return inventory_set(&r->v->groups[r->group].vars, text, value, r->err);
 }
 
-/* ---- ranges ---- */
+/* ---- ranges -------------------------------------------------------------------------------------------- */
 
 typedef struct range {
     unsigned long first, last, step;

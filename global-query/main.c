@@ -109,8 +109,8 @@ static gp_code enter_sandbox(const gp_gq_config *cfg, gp_error *err)
     return gp_sandbox_enter(&sandbox, err);
 }
 
-/* Each host that is asked is a connection: the 1,024 that a service usually may have open are soon reached.
- */
+/* Each host that is asked is a connection: the 1,024 that a service usually may have open are soon
+ * reached. */
 static void raise_open_files(void)
 {
     struct rlimit files;

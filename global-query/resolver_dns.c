@@ -53,7 +53,7 @@ static int64_t monotonic_s(void)
     return (int64_t)t.tv_sec;
 }
 
-/* ---- answers that are kept ---- */
+/* ---- answers that are kept ----------------------------------------------------------------------------- */
 
 static gp_code copy_hosts(const gp_host_list *from, gp_host_list *to, gp_error *err)
 {
@@ -109,7 +109,7 @@ static void keep(dns_resolver *r, const char *name, const gp_host_list *hosts, u
     gp_host_list_free(&copy);
 }
 
-/* ---- asking ---- */
+/* ---- asking -------------------------------------------------------------------------------------------- */
 
 static gp_code open_state(const dns_resolver *r, res_state state, gp_error *err)
 {
@@ -239,7 +239,7 @@ static gp_code resolve(gp_resolver *base, const char *query, gp_host_list *out, 
     return rc;
 }
 
-/* ---- configuration ---- */
+/* ---- configuration ------------------------------------------------------------------------------------- */
 
 static void close_resolver(gp_resolver *base)
 {

@@ -55,8 +55,7 @@ static int64_t elapsed_ns(const fleet_query *q)
     return monotonic_ns() - q->start;
 }
 
-/* ---- hosts
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- hosts --------------------------------------------------------------------------------------------- */
 
 static gp_code all_hosts(const gp_endpoints *e, gp_host_list *out, gp_error *err)
 {
@@ -109,8 +108,7 @@ static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *er
     return GP_OK;
 }
 
-/* ---- the way of a question through aggregators
- * --------------------------------------------------------------- */
+/* ---- the way of a question through aggregators --------------------------------------------------------- */
 
 static bool has_id(const char *via, const char *id)
 {
@@ -172,8 +170,7 @@ static gp_code make_args(fleet_query *q, const gp_args *args, gp_error *err)
     return rc;
 }
 
-/* ---- results
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 /* A host's status under its own name; where another host has that name, behind the name by which it was
  * asked. */
@@ -286,8 +283,7 @@ static void send_partial(fleet_query *q)
     q->next_partial = now + (cost * 10 > partial_interval_ns ? cost * 10 : partial_interval_ns);
 }
 
-/* ---- answers
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 static void fail_query(fleet_query *q, gp_code code, const gp_error *err)
 {
@@ -382,8 +378,7 @@ static void tick(void *ctx)
     q->hooks->keepalive(q->hooks->ctx, &progress);
 }
 
-/* ---- running
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 /* The host's own arguments: what the round asks of it, and which of its hosts an aggregator is to ask. */
 static gp_code set_args(fleet_query *q, asked_host *h, const gp_topk_ask *ask, gp_error *err)
@@ -597,7 +592,7 @@ gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, co
     return rc;
 }
 
-/* ---- limits and metrics ---- */
+/* ---- limits and metrics -------------------------------------------------------------------------------- */
 
 bool gp_runner_admit(void *runner)
 {

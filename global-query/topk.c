@@ -137,7 +137,7 @@ static uint64_t value_at(const gp_topk *t, size_t at)
     return gp_row_value(gp_merge_row(t->merge, at), t->stmt->sort_by, t->stmt->direction);
 }
 
-/* ---- rows that a host sent ---- */
+/* ---- rows that a host sent ----------------------------------------------------------------------------- */
 
 static void take_back(gp_topk *t, host *h)
 {
@@ -241,7 +241,7 @@ static gp_code on_row(void *ctx, uint32_t at, const gp_row *row, gp_error *err)
     return a->keep ? remember(t, a->h, &(sent_row){at, true, row->c}, err) : GP_OK;
 }
 
-/* ---- answers ---- */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 static void drop_host_labels(gp_result *r)
 {
@@ -357,7 +357,7 @@ static gp_code add_rows(gp_topk *t, host *h, const gp_result *r, bool keep, gp_e
     return rc == GP_OK ? check_memory(t, err) : rc;
 }
 
-/* ---- rows that no two hosts share ---- */
+/* ---- rows that no two hosts share ---------------------------------------------------------------------- */
 
 static bool is_behind(const gp_topk *t, const gp_row *row)
 {
@@ -491,7 +491,7 @@ gp_code gp_topk_add(gp_topk *t, size_t i, gp_result *r, gp_error *err)
     return rc;
 }
 
-/* ---- what comes next ---- */
+/* ---- what comes next ----------------------------------------------------------------------------------- */
 
 static void ask(host *h, uint64_t num_results, size_t *n)
 {
@@ -790,7 +790,7 @@ gp_code gp_topk_next(gp_topk *t, size_t *n, gp_error *err)
     return rc;
 }
 
-/* ---- the result ---- */
+/* ---- the result ---------------------------------------------------------------------------------------- */
 
 static bool is_nobodys(const void *ctx, size_t at)
 {

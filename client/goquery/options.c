@@ -138,8 +138,7 @@ static gp_code set_flag(options *o, const flag *f, const char *value, gp_error *
     return code;
 }
 
-/* ---- configuration file
- * --------------------------------------------------------------------------------------- */
+/* ---- configuration file -------------------------------------------------------------------------------- */
 
 static const char *env_of(const flag *f)
 {
@@ -174,8 +173,7 @@ static gp_code apply_config(options *o, const char *path, gp_error *err)
     return code;
 }
 
-/* ---- command line
- * ----------------------------------------------------------------------------------------------- */
+/* ---- command line -------------------------------------------------------------------------------------- */
 
 static void make_getopt(struct option *longs, char *shorts)
 {

@@ -2,7 +2,7 @@
 #include "client/gpctl/fleet.h"
 #include "client/term/term.h"
 
-/* ---- json -------------------------------------------------------------------------------------------- */
+/* ---- json ---------------------------------------------------------------------------------------------- */
 
 static void put_json(const options *o, const answer *a, gp_buf *out)
 {
@@ -34,7 +34,7 @@ static void put_all_json(const options *o, const targets *t, const answer *answe
     gp_buf_puts(out, "}\n");
 }
 
-/* ---- csv --------------------------------------------------------------------------------------------- */
+/* ---- csv ----------------------------------------------------------------------------------------------- */
 
 static const char *csv_header(const options *o)
 {

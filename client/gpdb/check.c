@@ -8,7 +8,7 @@
 #include <dirent.h>
 #include <string.h>
 
-/* ---- findings ----------------------------------------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------------------------------------ */
 
 static void print_finding(void *ctx, const gp_finding *f)
 {
@@ -28,7 +28,7 @@ gp_finding_sink checker_sink(checker *c)
     return (gp_finding_sink){print_finding, c};
 }
 
-/* ---- check -------------------------------------------------------------------------------------------- */
+/* ---- check --------------------------------------------------------------------------------------------- */
 
 static gp_code check_days(checker *c, const gp_day_folder *folders, size_t n, gp_error *err)
 {

@@ -55,7 +55,7 @@ uint64_t gp_csv_offset(const gp_csv *c)
     return c->offset;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------------------- */
 
 static gp_code make_room(gp_csv *c, gp_error *err)
 {
@@ -119,7 +119,7 @@ static gp_code next_line(gp_csv *c, const char **line, size_t *len, gp_error *er
     }
 }
 
-/* ---- fields ------------------------------------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------------------------------------- */
 
 static gp_code bad(const gp_csv *c, size_t column, const char *what, gp_error *err)
 {

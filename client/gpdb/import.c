@@ -34,7 +34,7 @@ typedef struct import {
     progress progress;
 } import;
 
-/* ---- options ------------------------------------------------------------------------------------------ */
+/* ---- options ------------------------------------------------------------------------------------------- */
 
 /* Decimal, octal with 0 or 0o, hexadecimal with 0x, binary with 0b. */
 static gp_code parse_permissions(const char *text, mode_t *out, gp_error *err)
@@ -82,7 +82,7 @@ static gp_code parse_options(import *im, gp_error *err)
     return code;
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------------------- */
 
 static gp_code find_target(import *im, const char *iface, target **out, gp_error *err)
 {
@@ -144,7 +144,7 @@ static gp_code flush(import *im, gp_code code, gp_error *err)
     return code;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 static gp_code take_row(import *im, const gp_csv_row *row, gp_error *err)
 {
@@ -249,7 +249,7 @@ static gp_code read_schema(import *im, gp_error *err)
     return code;
 }
 
-/* ---- the command -------------------------------------------------------------------------------------- */
+/* ---- the command --------------------------------------------------------------------------------------- */
 
 static gp_code import_from(import *im, int fd, gp_error *err)
 {

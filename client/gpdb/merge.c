@@ -21,7 +21,7 @@ typedef struct merge {
     progress progress;
 } merge;
 
-/* ---- a day -------------------------------------------------------------------------------------------- */
+/* ---- a day --------------------------------------------------------------------------------------------- */
 
 /* A day that both sides may have. */
 typedef struct day_pair {
@@ -147,7 +147,7 @@ static gp_code merge_day(merge *m, const char *iface, int64_t day, gp_error *err
     return code;
 }
 
-/* ---- databases ---------------------------------------------------------------------------------------- */
+/* ---- databases ----------------------------------------------------------------------------------------- */
 
 static gp_code merge_iface(merge *m, const char *iface, gp_error *err)
 {

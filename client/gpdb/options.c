@@ -68,7 +68,7 @@ static gp_code find_command(const char *name, size_t *out, gp_error *err)
     return gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpdb\"", name);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 static gp_code bad_value(const flag *f, const char *value, const char *why, gp_error *err)
 {
@@ -157,7 +157,7 @@ static gp_code set_flag(options *o, const flag *f, const char *value, gp_error *
     return GP_OK;
 }
 
-/* ---- the line ----------------------------------------------------------------------------------------- */
+/* ---- the line ------------------------------------------------------------------------------------------ */
 
 /* The flags of one command, as getopt_long wants them. */
 static void make_getopt(command cmd, struct option *longs, char *shorts)

@@ -22,7 +22,7 @@ struct gp_stage {
     gp_buf raw; /* scratch: one column */
 };
 
-/* ---- files -------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static gp_code sync_folder(const char *path, gp_error *err)
 {
@@ -131,7 +131,7 @@ gp_code gp_copy_folder(const char *from, const char *to, gp_error *err)
     return code == GP_OK ? code : gp_error_prefix(err, "%s", from);
 }
 
-/* ---- the stage ---------------------------------------------------------------------------------------- */
+/* ---- the stage ----------------------------------------------------------------------------------------- */
 
 gp_code gp_stage_new(gp_stage **out, const char *db, gp_error *err)
 {
@@ -176,7 +176,7 @@ void gp_stage_free(gp_stage *s)
     free(s);
 }
 
-/* ---- building ----------------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------------------ */
 
 static gp_code take_column(gp_stage *s, const gp_block_ref *ref, gp_column col, gp_appender *to,
                            uint64_t *sum, gp_error *err)
@@ -255,7 +255,7 @@ gp_code gp_stage_copy(gp_stage *s, const char *iface, int64_t day, const char *p
     return code == GP_OK ? gp_copy_folder(path, to, err) : code;
 }
 
-/* ---- exchanging --------------------------------------------------------------------------------------- */
+/* ---- exchanging ---------------------------------------------------------------------------------------- */
 
 gp_code gp_stage_remove(gp_stage *s, const char *path, gp_error *err)
 {

@@ -29,14 +29,14 @@ gp_code gp_stage_build(gp_stage *s, const char *iface, int64_t day, const gp_blo
                        gp_error *err);
 /* Copies a day's folder with everything in it. */
 gp_code gp_stage_copy(gp_stage *s, const char *iface, int64_t day, const char *path, gp_error *err);
-/* Puts the staged day in the place of `replaced`; NULL: there is none, and the day goes where its time says.
- */
+/* Puts the staged day in the place of `replaced`; NULL: there is none, and the day goes where its time
+ * says. */
 gp_code gp_stage_commit(gp_stage *s, const char *iface, int64_t day, const char *replaced, gp_error *err);
 /* Takes a day's folder out of the database; it is removed with the stage. */
 gp_code gp_stage_remove(gp_stage *s, const char *path, gp_error *err);
 
-/* Copies a folder of files, with its permissions, and syncs it. `to` must not exist; what lies above is made.
- */
+/* Copies a folder of files, with its permissions, and syncs it. `to` must not exist; what lies above is
+ * made. */
 gp_code gp_copy_folder(const char *from, const char *to, gp_error *err);
 
 #endif

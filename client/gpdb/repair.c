@@ -28,8 +28,7 @@ typedef struct day_group {
     size_t n;
 } day_group;
 
-/* ---- what is wrong with a day ---------------------------------------------------------------------------
- */
+/* ---- what is wrong with a day -------------------------------------------------------------------------- */
 
 static bool is_damaged(const day_group *g)
 {
@@ -46,8 +45,7 @@ static bool is_misnamed(const day_group *g)
     return v->readable && f->has_sum && memcmp(&v->sum, &f->sum, sizeof v->sum) != 0;
 }
 
-/* ---- keeping what is intact
- * -------------------------------------------------------------------------------- */
+/* ---- keeping what is intact ---------------------------------------------------------------------------- */
 
 static int compare_refs(const void *a, const void *b)
 {
@@ -111,8 +109,7 @@ static gp_code stage_intact(repair *r, const day_group *g, size_t *kept, gp_erro
     return code;
 }
 
-/* ---- moving aside ---------------------------------------------------------------------------------------
- */
+/* ---- moving aside -------------------------------------------------------------------------------------- */
 
 /* A path below the folder for what is damaged that nothing has yet. */
 static gp_code aside_path(const repair *r, const char *path, char *dst, gp_error *err)
@@ -175,8 +172,7 @@ static gp_code check_unchanged(const day_group *g, const ino_t *before, gp_error
     return GP_OK;
 }
 
-/* ---- a damaged day --------------------------------------------------------------------------------------
- */
+/* ---- a damaged day ------------------------------------------------------------------------------------- */
 
 static gp_code replace(repair *r, const day_group *g, size_t kept, gp_error *err)
 {
@@ -231,8 +227,7 @@ static gp_code rescue(repair *r, const day_group *g, gp_error *err)
     return code;
 }
 
-/* ---- days -----------------------------------------------------------------------------------------------
- */
+/* ---- days ---------------------------------------------------------------------------------------------- */
 
 static gp_code give_right_name(repair *r, const day_group *g, gp_error *err)
 {

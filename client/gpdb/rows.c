@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* ---- CSV: what gpdb import reads --------------------------------------------------------------------------
- */
+/* ---- CSV: what gpdb import reads ----------------------------------------------------------------------- */
 
 static void csv_begin(gp_buf *out)
 {
@@ -63,8 +62,7 @@ static void csv_row(gp_buf *out, int64_t ts, const char *iface, const gp_flow *f
     gp_buf_putc(out, '\n');
 }
 
-/* ---- JSON lines -------------------------------------------------------------------------------------------
- */
+/* ---- JSON lines ---------------------------------------------------------------------------------------- */
 
 static void no_begin(gp_buf *out)
 {
@@ -96,8 +94,7 @@ static void json_row(gp_buf *out, int64_t ts, const char *iface, const gp_flow *
     gp_buf_puts(out, "}\n");
 }
 
-/* ---- RowBinaryWithNamesAndTypes (ClickHouse, "Formats for input and output data")
- * ----------------------------- */
+/* ---- RowBinaryWithNamesAndTypes (ClickHouse, "Formats for input and output data") ---------------------- */
 
 /* LEB128, unsigned. */
 static void put_varint(gp_buf *out, uint64_t v)

@@ -38,7 +38,7 @@ static char *trim(char *s)
     return s;
 }
 
-/* ---- schema ------------------------------------------------------------------------------------------- */
+/* ---- schema -------------------------------------------------------------------------------------------- */
 
 gp_code gp_schema_from_names(char *const *fields, size_t n, gp_schema *out, gp_error *err)
 {
@@ -86,7 +86,7 @@ gp_code gp_schema_parse(const char *text, gp_schema *out, gp_error *err)
     return code;
 }
 
-/* ---- a record ----------------------------------------------------------------------------------------- */
+/* ---- a record ------------------------------------------------------------------------------------------ */
 
 static bool parse_number(const char *text, uint64_t max, uint64_t *out)
 {

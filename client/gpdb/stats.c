@@ -15,8 +15,7 @@ typedef struct iface_stats {
     uint64_t raw[GP_COL_COUNT], stored[GP_COL_COUNT];
 } iface_stats;
 
-/* ---- gathering ------------------------------------------------------------------------------------------
- */
+/* ---- gathering ----------------------------------------------------------------------------------------- */
 
 static void add_day(iface_stats *s, const gp_blockmeta *m)
 {
@@ -84,8 +83,7 @@ static double ratio(uint64_t raw, uint64_t stored)
     return stored ? (double)raw / (double)stored : 0;
 }
 
-/* ---- text -----------------------------------------------------------------------------------------------
- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 enum { COLUMNS = 5 };
 
@@ -149,8 +147,7 @@ static gp_code put_text(gp_buf *out, const iface_stats *s, gp_error *err)
     return GP_OK;
 }
 
-/* ---- JSON lines -------------------------------------------------------------------------------------------
- */
+/* ---- JSON lines ---------------------------------------------------------------------------------------- */
 
 static void put_member(gp_buf *out, const char *name, uint64_t v)
 {
@@ -181,8 +178,7 @@ static void put_json(gp_buf *out, const iface_stats *s)
     gp_buf_puts(out, "}}\n");
 }
 
-/* ---- the command ----------------------------------------------------------------------------------------
- */
+/* ---- the command --------------------------------------------------------------------------------------- */
 
 static gp_code report(const options *o, bool json, const char *iface, gp_error *err)
 {

@@ -117,8 +117,7 @@ static layout make_layout(const gp_report_options *o)
     return l;
 }
 
-/* ---- values ----------------------------------------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 typedef enum quantity { NOT_A_NUMBER, COUNT, SIZE, PERCENT } quantity;
 
@@ -230,8 +229,7 @@ static void put_txt(column col, const gp_row *r, const gp_counters *totals, cons
     }
 }
 
-/* ---- txt -------------------------------------------------------------------------------------------------
- */
+/* ---- txt ----------------------------------------------------------------------------------------------- */
 
 static void put_heading(const char *text, bool color, gp_buf *out)
 {
@@ -404,8 +402,7 @@ void gp_report_txt(const gp_result *r, const gp_report_options *opt, gp_buf *out
     gp_buf_free(&text);
 }
 
-/* ---- csv (RFC 4180 quoting, LF line ends)
- * --------------------------------------------------------------------- */
+/* ---- csv (RFC 4180 quoting, LF line ends) -------------------------------------------------------------- */
 
 static void put_csv_field(const char *s, bool first, gp_buf *out)
 {

@@ -50,8 +50,8 @@ typedef enum gp_style {
     GP_STYLE_GRAY = 1 << 6
 } gp_style;
 
-/* Whether to colour what goes to fd: a terminal, TERM is not "dumb" and NO_COLOR (no-color.org) is not set.
- */
+/* Whether to colour what goes to fd: a terminal, TERM is not "dumb" and NO_COLOR (no-color.org) is not
+ * set. */
 bool gp_term_colored(int fd);
 /* Appends formatted text in a style (several may be or-ed) when `on`, otherwise plain. */
 void gp_styled(gp_buf *out, bool on, unsigned style, const char *fmt, ...)

@@ -17,8 +17,7 @@ enum { MAX_FILE = 1 << 20, MAX_TOKEN = 1024 };
 static const char prefix[] = "gp_";
 static const char method[] = "sha256:";
 
-/* ---- bytes and hexadecimal digits
- * ---------------------------------------------------------------------------- */
+/* ---- bytes and hexadecimal digits ---------------------------------------------------------------------- */
 
 static void put_hex(gp_buf *out, const unsigned char *bytes, size_t n)
 {
@@ -77,8 +76,7 @@ gp_code gp_token_make(char out[GP_TOKEN_LEN + 1], gp_error *err)
     return rc;
 }
 
-/* ---- scopes
- * -------------------------------------------------------------------------------------------------- */
+/* ---- scopes -------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -122,8 +120,7 @@ void gp_scopes_write(gp_scopes scopes, gp_buf *out)
         }
 }
 
-/* ---- lines
- * --------------------------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------------------- */
 
 static gp_code check_name(const char *name, gp_error *err)
 {
@@ -263,8 +260,7 @@ gp_code gp_tokens_remove(gp_tokens *t, const char *name, gp_error *err)
     return GP_OK;
 }
 
-/* ---- file
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- file ---------------------------------------------------------------------------------------------- */
 
 gp_code gp_tokens_load(const char *path, gp_tokens *out, gp_error *err)
 {

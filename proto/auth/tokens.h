@@ -24,8 +24,8 @@ gp_code gp_tokens_load(const char *path, gp_tokens *out, gp_error *err);
 void gp_tokens_free(gp_tokens *t);
 bool gp_tokens_check(const gp_tokens *t, const char *token, size_t len, gp_identity *out);
 
-/* Appends a line for this token, with a new salt. GP_EEXIST: the name is taken; GP_EINVAL: it cannot be one.
- */
+/* Appends a line for this token, with a new salt. GP_EEXIST: the name is taken; GP_EINVAL: it cannot be
+ * one. */
 gp_code gp_tokens_add(gp_tokens *t, const char *name, gp_scopes scopes, const char *token, gp_error *err);
 /* GP_ENOTFOUND: there is none of this name. */
 gp_code gp_tokens_remove(gp_tokens *t, const char *name, gp_error *err);

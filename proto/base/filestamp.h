@@ -13,8 +13,8 @@ typedef struct gp_filestamp {
     struct timespec mtime;
 } gp_filestamp;
 
-/* All zero where there is no file, or path is NULL. Take it before reading: a change during that shows later.
- */
+/* All zero where there is no file, or path is NULL. Take it before reading: a change during that shows
+ * later. */
 gp_filestamp gp_filestamp_take(const char *path);
 bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b);
 

@@ -76,8 +76,8 @@ static bool enter(gp_json *j, char open, const char *what)
     return true;
 }
 
-/* True if another element follows on this level; consumes the comma before it or the bracket after the last.
- */
+/* True if another element follows on this level; consumes the comma before it or the bracket after the
+ * last. */
 static bool another(gp_json *j, char close)
 {
     uint64_t bit = UINT64_C(1) << j->depth;

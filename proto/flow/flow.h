@@ -43,8 +43,8 @@ typedef struct gp_flow {
 /* Dotted quad or RFC 5952 text into dst (at least GP_ADDR_STRLEN); "" for no address. Returns its length.
  * IPv4-mapped IPv6 prints as ::ffff:1.2.3.4, no other IPv6 address has dots. */
 size_t gp_addr_format(const gp_addr *a, char *dst);
-/* The same with mapped addresses in hexadecimal, too (::ffff:102:304): text with a dot is IPv4 and only that.
- */
+/* The same with mapped addresses in hexadecimal, too (::ffff:102:304): text with a dot is IPv4 and only
+ * that. */
 size_t gp_addr_format_hex(const gp_addr *a, char *dst);
 /* True for IPv6 addresses in ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
 bool gp_addr_is_mapped(const gp_addr *a);

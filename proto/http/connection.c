@@ -101,8 +101,7 @@ void gp_http_set_busy(gp_http_request *req, bool busy)
     pthread_mutex_unlock(&g->lock);
 }
 
-/* ---- the guard
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the guard ----------------------------------------------------------------------------------------- */
 
 /* g->lock is held. */
 static void end_late(gp_http_server *s, time_t now)

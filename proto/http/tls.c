@@ -37,8 +37,7 @@ struct gp_tls {
 
 static const char *const what[N_FILES] = {"certificate", "key", "CA of the clients"};
 
-/* ---- files
- * --------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static void forget(gnutls_datum_t *d)
 {
@@ -106,8 +105,7 @@ static bool has_changed(const gp_tls *t)
     return false;
 }
 
-/* ---- credentials
- * --------------------------------------------------------------------------------------------- */
+/* ---- credentials --------------------------------------------------------------------------------------- */
 
 /* Called in the handshake: a client's certificate must be good for a client and signed by our CA. */
 static int verify_client(gnutls_session_t session)
@@ -181,8 +179,7 @@ static void log_validity(const gp_tls *t, const pem *p)
     gnutls_x509_crt_deinit(crt);
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 static time_t monotonic_s(void)
 {
@@ -297,8 +294,7 @@ void gp_tls_pem(const gp_tls *t, const char **cert, const char **key)
     *key = (const char *)t->first.files[1].data;
 }
 
-/* ---- who the client is
- * --------------------------------------------------------------------------------------- */
+/* ---- who the client is --------------------------------------------------------------------------------- */
 
 void gp_tls_peer_name(gnutls_session_t session, char *dst, size_t size)
 {

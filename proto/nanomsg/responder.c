@@ -86,8 +86,7 @@ static void count(gp_responder *r, counter which, uint64_t n)
     atomic_fetch_add_explicit(&r->counters[which], n, memory_order_relaxed);
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------- */
 
 /* A peer that is gone makes nanomsg drop the message, which is all there is to do. */
 static void send_frame(gp_responder *r, void *route, const gp_frame *f)
@@ -128,8 +127,7 @@ static void refuse(gp_responder *r, void *route, int status, const char *why)
     gp_problem_free(&p);
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 static void free_job(job *j)
 {
@@ -232,8 +230,7 @@ static bool start_thread(job *j)
     return ok;
 }
 
-/* ---- requests
- * --------------------------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------------------ */
 
 /* The header in a control message of nn_recvmsg: its length, and its bytes. */
 static size_t route_bytes(void *route, const unsigned char **bytes)
@@ -432,8 +429,7 @@ static bool handle(gp_responder *r, void *route, const void *message, size_t len
     return taken;
 }
 
-/* ---- the receiver
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the receiver -------------------------------------------------------------------------------------- */
 
 static void receive_one(gp_responder *r)
 {
@@ -463,8 +459,7 @@ static void *receive(void *responder)
     return NULL;
 }
 
-/* ---- start and stop
- * --------------------------------------------------------------------------------------------- */
+/* ---- start and stop ------------------------------------------------------------------------------------ */
 
 static gp_code bind_failed(const char *addr, int sys, gp_error *err)
 {
@@ -582,8 +577,7 @@ void gp_responder_stop(gp_responder *r)
     free(r);
 }
 
-/* ---- counters
- * --------------------------------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------------------ */
 
 gp_responder_counters gp_responder_count(gp_responder *r)
 {

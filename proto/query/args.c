@@ -221,7 +221,7 @@ gp_code args_apply_presets(gp_args *a, gp_error *err)
     return a->sort_by ? GP_OK : gp_args_set(&a->sort_by, "bytes", err);
 }
 
-/* ---- checks shared by bodies and parameters ---- */
+/* ---- checks shared by bodies and parameters ------------------------------------------------------------ */
 
 void args_problem_text(gp_problem *problem, const char *location, const char *value, const char *fmt, ...)
 {
@@ -276,7 +276,7 @@ void args_check_number(const args_field *f, const char *location, double value, 
         gp_problem_add(problem, location, value_json, "expected number <= %" PRId64, f->max);
 }
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 static void json_name(gp_buf *out, const char *name)
 {

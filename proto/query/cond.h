@@ -94,8 +94,8 @@ gp_code gp_cond_canonical(const char *text, char **out, gp_error *err);
  * The result is malloc'ed. */
 gp_code gp_cond_plain(const char *text, char **out, gp_error *err);
 
-/* Plain evaluation of one flow, for live flows and as the oracle of tests. The direction filter is not part.
- */
+/* Plain evaluation of one flow, for live flows and as the oracle of tests. The direction filter is not
+ * part. */
 bool gp_cond_match(const gp_cond *cond, const gp_flow *flow);
 bool gp_direction_match(gp_direction_filter filter, const gp_counters *c);
 

@@ -30,7 +30,7 @@ static gp_cond_op negated(gp_cond_op op)
     return opposite[op];
 }
 
-/* ---- values ---- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 static bool take_number(gp_span s, unsigned max, uint16_t *out)
 {
@@ -145,7 +145,7 @@ static gp_code read_value(const cond_ast_node *leaf, gp_cond_node *node, gp_erro
     return gp_fail(err, GP_EINTERNAL, "the attribute of a condition was not replaced (%d)", (int)leaf->attr);
 }
 
-/* ---- nodes ---- */
+/* ---- nodes --------------------------------------------------------------------------------------------- */
 
 static gp_code add_node(builder *b, const gp_cond_node *node, uint16_t *index)
 {
@@ -256,7 +256,7 @@ static gp_code build(builder *b, uint32_t index, bool negate, uint16_t *out)
     return build_list(b, node, negate, out);
 }
 
-/* ---- what the engine wants to know in advance ---- */
+/* ---- what the engine wants to know in advance ---------------------------------------------------------- */
 
 static uint32_t column_of(gp_cond_field field)
 {

@@ -92,8 +92,8 @@ static gp_code find_user(const char *name, struct passwd *entry, char *data, siz
     return gp_fail(err, GP_ENOTFOUND, "there is no user '%s' to run as", name);
 }
 
-/* Capabilities survive the change (PR_SET_KEEPCAPS) as permitted ones; drop_caps then takes what is needed.
- */
+/* Capabilities survive the change (PR_SET_KEEPCAPS) as permitted ones; drop_caps then takes what is
+ * needed. */
 static gp_code become(const char *name, gp_error *err)
 {
     struct passwd entry;

@@ -392,8 +392,8 @@ static bool add_sockets(const filter *f)
 static bool fill(const filter *f, bool allow_bpf)
 {
     static const char *const bpf[] = {"bpf"};
-    /* A tree of comparisons instead of a list; and no slower memory for a process that runs no foreign code.
-     */
+    /* A tree of comparisons instead of a list; and no slower memory for a process that runs no foreign
+     * code. */
     (void)seccomp_attr_set(f->ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     (void)seccomp_attr_set(f->ctx, SCMP_FLTATR_CTL_SSB, 1);
     return add_all(f, SCMP_ACT_ALLOW, allowed, sizeof allowed / sizeof allowed[0]) &&

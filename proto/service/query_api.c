@@ -110,8 +110,7 @@ void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
     leave(r);
 }
 
-/* ---- server-sent events
- * ----------------------------------------------------------------------------------------- */
+/* ---- server-sent events -------------------------------------------------------------------------------- */
 
 typedef struct stream {
     gp_http_request *req;
@@ -210,8 +209,7 @@ void gp_query_api_sse(gp_http_request *req, gp_http_response *res, void *runner)
     leave(r);
 }
 
-/* ---- validation
- * -------------------------------------------------------------------------------------------------- */
+/* ---- validation ---------------------------------------------------------------------------------------- */
 
 /* v4's sensor shares this check with global-query: a query without hosts is incomplete. Its document has no
  * title. */

@@ -21,8 +21,7 @@ static gp_code damaged(gp_error *err, const char *what)
     return gp_fail(err, GP_ECORRUPT, "the answer is damaged: %s", what);
 }
 
-/* ---- head
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- head ---------------------------------------------------------------------------------------------- */
 
 static gp_code read_head(answer *a, gp_error *err)
 {
@@ -37,8 +36,7 @@ static gp_code read_head(answer *a, gp_error *err)
     return rc == GP_OK ? GP_OK : gp_fail(err, rc, "%s", why.msg);
 }
 
-/* ---- tables
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------------------- */
 
 static gp_code read_strings(answer *a, gp_error *err)
 {
@@ -97,8 +95,7 @@ static gp_code read_addrs(answer *a, uint64_t n_rows, gp_error *err)
     return GP_OK;
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 /* The greatest value that a column may hold. */
 static uint64_t limit_of(const answer *a, gp_rowcol col)

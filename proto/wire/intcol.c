@@ -26,8 +26,7 @@ static uint64_t unzigzag(uint64_t v)
     return v >> 1 ^ (v & 1 ? UINT64_MAX : 0);
 }
 
-/* ---- packed
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- packed -------------------------------------------------------------------------------------------- */
 
 typedef struct frame {
     uint64_t least;
@@ -133,8 +132,7 @@ static void read_packed(gp_wire_reader *in, uint64_t *v, size_t n)
         read_block(in, v + at, min_size(BLOCK, n - at));
 }
 
-/* ---- delta
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- delta --------------------------------------------------------------------------------------------- */
 
 /* The first value stands apart: it may be far from the differences, and would make its block wide. */
 static void differences(const uint64_t *v, uint64_t *d, size_t n)
@@ -168,8 +166,7 @@ static void read_delta(gp_wire_reader *in, uint64_t *v, size_t n)
     add_up(v, in->bad ? 0 : n);
 }
 
-/* ---- dictionary
- * ------------------------------------------------------------------------------------------------- */
+/* ---- dictionary ---------------------------------------------------------------------------------------- */
 
 /* Which values there are, and how many of them come before each word of the map. */
 typedef struct value_map {
@@ -257,8 +254,7 @@ static void read_dictionary(gp_wire_reader *in, uint64_t *v, size_t n)
     }
 }
 
-/* ---- the choice
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the choice ---------------------------------------------------------------------------------------- */
 
 static uint64_t greatest(const uint64_t *v, size_t n)
 {

@@ -88,8 +88,7 @@ struct gp_capture {
     worker workers[];
 };
 
-/* ---- shared tables --------------------------------------------------------------------------------------
- */
+/* ---- shared tables ------------------------------------------------------------------------------------- */
 
 gp_table_ref *gp_table_ref_new(gp_flowtable *t, gp_error *err)
 {
@@ -128,8 +127,7 @@ static gp_table_ref *new_table(const gp_capture *c, const gp_flowtable *like, gp
     return r;
 }
 
-/* ---- the packet path ------------------------------------------------------------------------------------
- */
+/* ---- the packet path ----------------------------------------------------------------------------------- */
 
 static void count_frames(void *ctx, const gp_frame *frames, size_t n)
 {
@@ -198,8 +196,7 @@ static void collect(worker *w)
     add_overflow(w, &sums.overflow, false);
 }
 
-/* ---- requests, answered by the thread (or, once it has ended, by the caller) ------------------------------
- */
+/* ---- requests, answered by the thread (or, once it has ended, by the caller) --------------------------- */
 
 static void add_kernel_stats(worker *w)
 {
@@ -336,8 +333,7 @@ static const exchange *ask(worker *w, request_kind kind, const exchange *questio
     return &w->exchange;
 }
 
-/* ---- starting and stopping --------------------------------------------------------------------------------
- */
+/* ---- starting and stopping ----------------------------------------------------------------------------- */
 
 /* Is the failure of a ring one that libpcap may know a way around? */
 static bool ring_is_missing(gp_code code, const gp_error *err)
@@ -545,8 +541,7 @@ bool gp_capture_failed(gp_capture *c, gp_error *why)
     return true;
 }
 
-/* ---- questions --------------------------------------------------------------------------------------------
- */
+/* ---- questions ----------------------------------------------------------------------------------------- */
 
 static void add_stats(gp_capture_stats *to, const gp_capture_stats *s)
 {

@@ -36,16 +36,15 @@ void gp_capture_stop(gp_capture *c);
 void gp_capture_free(gp_capture *c); /* after gp_capture_stop */
 
 /* True once a thread ended by itself, or the interface has another name: it is gone. `why` may be NULL,
- * otherwise holds the reason.
- */
+ * otherwise holds the reason. */
 bool gp_capture_failed(gp_capture *c, gp_error *why);
 
 /* Ends the running interval: its flows (unref them) and statistics. */
 gp_code gp_capture_rotate(gp_capture *c, gp_table_ref **finished, gp_capture_stats *stats, gp_error *err);
 /* Statistics of the running interval, so far. */
 gp_code gp_capture_status(gp_capture *c, gp_capture_stats *stats, gp_error *err);
-/* A copy of the running interval's flows, as gp_flowtable_export has it (malloc'ed; gp_flows_merge is yours).
- */
+/* A copy of the running interval's flows, as gp_flowtable_export has it (malloc'ed; gp_flows_merge is
+ * yours). */
 gp_code gp_capture_live(gp_capture *c, gp_flow **out, size_t *n, gp_error *err);
 /* The next step of a walk over the running interval's sessions, see gp_flowtable_take: *n of them to out. The
  * packet path waits for no more than that. A walk ends at a rotation. */

@@ -388,8 +388,8 @@ static inline void prefetch_slot(const half *h, uint64_t hash)
         __builtin_prefetch(&h->now.slots[(size_t)hash & h->now.mask]);
 }
 
-/* Fetches what the slot of a hash most likely refers to; it may lie in two cache lines. False: nothing there.
- */
+/* Fetches what the slot of a hash most likely refers to; it may lie in two cache lines. False: nothing
+ * there. */
 static inline bool prefetch_flow(const half *h, uint64_t hash, unsigned words)
 {
     const flow_index *x = &h->now;
@@ -456,8 +456,7 @@ void gp_flowtable_add(gp_flowtable *t, unsigned at, const gp_flowtable *previous
     add_batch(l, before, packets, n);
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------
- */
+/* ---- making -------------------------------------------------------------------------------------------- */
 
 gp_code gp_flowtable_new_lanes(gp_flowtable **out, const gp_flowtable *like, unsigned lanes, size_t max_flows,
                                gp_error *err)
@@ -517,8 +516,7 @@ void gp_flowtable_free(gp_flowtable *t)
     free(t);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 unsigned gp_flowtable_lanes(const gp_flowtable *t)
 {
@@ -717,8 +715,7 @@ gp_code gp_flowtable_export(const gp_flowtable *t, gp_flow **out, size_t *n, gp_
     return GP_OK;
 }
 
-/* ---- sessions: what the journal takes and gives back -----------------------------------------------------
- */
+/* ---- sessions: what the journal takes and gives back --------------------------------------------------- */
 
 static gp_session session_of(const uint64_t *flow, unsigned words)
 {
@@ -855,8 +852,7 @@ bool gp_flowtable_put(gp_flowtable *t, const gp_session *s, bool add_up)
     return gp_flowtable_put_lane(t, 0, s, add_up);
 }
 
-/* ---- merging ---------------------------------------------------------------------------------------------
- */
+/* ---- merging ------------------------------------------------------------------------------------------- */
 
 static int compare_keys(const void *a, const void *b)
 {

@@ -419,8 +419,7 @@ static void *journal_main(void *arg)
     return NULL;
 }
 
-/* ---- the end of an interval that could not be written ----------------------------------------------------
- */
+/* ---- the end of an interval that could not be written -------------------------------------------------- */
 
 static gp_code list_and_append(pass *p, const gp_flowtable *t, gp_journal_batch batch, gp_error *err)
 {
@@ -452,8 +451,7 @@ bool gp_journal_keep(gp_journal *j, gp_journal_interval *iv, const gp_flowtable 
     return code == GP_OK;
 }
 
-/* ---- interface -------------------------------------------------------------------------------------------
- */
+/* ---- interface ----------------------------------------------------------------------------------------- */
 
 gp_code gp_journal_new(gp_journal **out, const gp_journal_config *cfg, gp_error *err)
 {

@@ -139,8 +139,8 @@ uint32_t gp_link_uncounted(int dlt, const uint8_t *f, uint32_t cap)
 
 /* ---- filters ------------------------------------------------------------------------------------------- */
 
-/* Comparisons of bytes, since the words "vlan" and "pppoes" of libpcap shift all that is written behind them.
- */
+/* Comparisons of bytes, since the words "vlan" and "pppoes" of libpcap shift all that is written behind
+ * them. */
 #define IP_AT(type)       "(ether[" type ":2] = 0x0800 or ether[" type ":2] = 0x86dd)"
 #define PPPOE_AT(type, p) "(ether[" type ":2] = 0x8864 and (ether[" p ":2] = 0x21 or ether[" p ":2] = 0x57))"
 #define TAG_AT(type)      "(ether[" type ":2] = 0x8100 or ether[" type ":2] = 0x88a8)"

@@ -13,9 +13,9 @@
 #include <linux/filter.h>
 #include <stdint.h>
 
-/* Offset of the IP header in a frame of this DLT, up to two VLAN tags stepped over; -1 if it carries none. Of
- * PPPoE session packets the offset of the PPPoE header, which parses as no valid IP header, as in goProbe v4.
- */
+/* Offset of the IP header in a frame of this DLT, up to two VLAN tags stepped over; -1 if it carries none.
+ * Of PPPoE session packets the offset of the PPPoE header, which parses as no valid IP header, as in
+ * goProbe v4. */
 int gp_link_ip_offset(int dlt, const uint8_t *frame, uint32_t cap);
 int gp_link_tagged_ip_offset(const uint8_t *frame, uint32_t cap); /* the long way, for Ethernet */
 /* The same for Ethernet, for the packet path. */

@@ -63,8 +63,7 @@ struct gp_capture_manager {
 static const double rotation_bounds[GP_HISTOGRAM_BOUNDS] = {0.001, 0.005, 0.01, 0.025, 0.05,
                                                             0.1,   0.25,  0.5,  0.75,  1};
 
-/* ---- time ------------------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------------------- */
 
 static void read_clock(void *ctx, struct timespec *out)
 {
@@ -84,8 +83,7 @@ static int64_t next_grid(const gp_capture_manager *m, int64_t now)
     return (now / m->interval + 1) * m->interval;
 }
 
-/* ---- slots -----------------------------------------------------------------------------------------------
- */
+/* ---- slots --------------------------------------------------------------------------------------------- */
 
 static slot *find_slot(gp_capture_manager *m, const char *iface)
 {
@@ -136,8 +134,7 @@ static void set_failure(gp_capture_manager *m, slot *s, const char *why)
         gp_log_error(m->log, "capture not running", GP_F_STR("iface", s->iface), GP_F_STR("error", why));
 }
 
-/* ---- rotation --------------------------------------------------------------------------------------------
- */
+/* ---- rotation ------------------------------------------------------------------------------------------ */
 
 static void add_stats(gp_iface_sample *to, const gp_capture_stats *interval)
 {
@@ -214,8 +211,7 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
                 GP_F_F64("elapsed_s", elapsed));
 }
 
-/* ---- what an earlier process left ------------------------------------------------------------------------
- */
+/* ---- what an earlier process left ---------------------------------------------------------------------- */
 
 static void forget_recovered(gp_capture_manager *m, size_t i)
 {
@@ -272,8 +268,7 @@ static gp_journal_recovered *find_recovered(gp_capture_manager *m, const char *i
     return NULL;
 }
 
-/* ---- starting and stopping -------------------------------------------------------------------------------
- */
+/* ---- starting and stopping ----------------------------------------------------------------------------- */
 
 static bool start_slot(gp_capture_manager *m, slot *s)
 {
@@ -313,8 +308,7 @@ static void stop_slot(gp_capture_manager *m, slot *s)
     gp_log_info(m->log, "stopped capturing", GP_F_STR("iface", s->iface));
 }
 
-/* ---- which interfaces -------------------------------------------------------------------------------------
- */
+/* ---- which interfaces ---------------------------------------------------------------------------------- */
 
 static bool matches(const char *pattern, const char *iface)
 {
@@ -447,8 +441,7 @@ static gp_code reconcile(gp_capture_manager *m, gp_config_update *u, gp_error *e
     return code;
 }
 
-/* ---- the clock --------------------------------------------------------------------------------------------
- */
+/* ---- the clock ----------------------------------------------------------------------------------------- */
 
 static void check_links(gp_capture_manager *m)
 {
@@ -500,8 +493,7 @@ static void *clock_main(void *arg)
     return NULL;
 }
 
-/* ---- the journal -----------------------------------------------------------------------------------------
- */
+/* ---- the journal --------------------------------------------------------------------------------------- */
 
 static slot *slot_of_journal(gp_capture_manager *m, const gp_journal_interval *iv)
 {
@@ -553,8 +545,7 @@ static gp_code start_journal(gp_capture_manager *m, const gp_manager_config *cfg
     return code == GP_OK ? gp_journal_new(&m->journal, &journal, err) : code;
 }
 
-/* ---- interface -------------------------------------------------------------------------------------------
- */
+/* ---- interface ----------------------------------------------------------------------------------------- */
 
 static gp_code copy_excludes(gp_capture_manager *m, const gp_manager_config *cfg, gp_error *err)
 {
@@ -780,8 +771,7 @@ void gp_manager_failure(gp_capture_manager *m, char *dst, size_t size)
     gp_buf_free(&text);
 }
 
-/* ---- metrics ----------------------------------------------------------------------------------------------
- */
+/* ---- metrics ------------------------------------------------------------------------------------------- */
 
 static gp_iface_sample sample_of(slot *s, double buffer_usage)
 {

@@ -26,8 +26,8 @@ typedef gp_code (*gp_writeout_fn)(void *ctx, const char *iface, int64_t ts, gp_f
 /* Where blocks go. All calls from one thread at a time. */
 typedef struct gp_block_store {
     gp_writeout_fn write;
-    /* The time that a block of *ts can have, so that it comes behind those that are there. NULL: *ts itself.
-     */
+    /* The time that a block of *ts can have, so that it comes behind those that are there. NULL: *ts
+     * itself. */
     gp_code (*place)(void *ctx, const char *iface, int64_t *ts, gp_error *err);
     /* Is there a block of exactly this time? NULL: none ever is. */
     gp_code (*holds)(void *ctx, const char *iface, int64_t ts, bool *held, gp_error *err);

@@ -69,8 +69,8 @@ typedef struct gp_counted {
 /* Parses frames, in order; returns how many are counted packets. The others count in errors. */
 size_t gp_packets_parse(const gp_frame *frames, size_t n, gp_counted *out, uint64_t errors[GP_PARSE_ERRORS]);
 
-/* Which way a new flow runs: true if the packet looks like the answer, so that the flow is the reverse one.
- */
+/* Which way a new flow runs: true if the packet looks like the answer, so that the flow is the reverse
+ * one. */
 bool gp_packet_is_reply(const gp_packet *p);
 
 #endif

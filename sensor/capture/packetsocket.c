@@ -26,8 +26,7 @@ gp_code gp_packet_socket_fail(const char *iface, int sys, const char *what, gp_e
     return gp_fail_errno(err, sys, "cannot capture on '%s' (%s)", iface, what);
 }
 
-/* ---- while it is open ------------------------------------------------------------------------------------
- */
+/* ---- while it is open ---------------------------------------------------------------------------------- */
 
 static gp_code check_socket(gp_packet_socket *s, gp_error *err)
 {

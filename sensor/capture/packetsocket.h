@@ -21,8 +21,8 @@ typedef struct gp_packet_socket {
     bool down; /* the interface is, or was a moment ago */
 } gp_packet_socket;
 
-/* Opens it and looks at the interface; nothing arrives before it is bound. To be closed after a failure, too.
- */
+/* Opens it and looks at the interface; nothing arrives before it is bound. To be closed after a failure,
+ * too. */
 gp_code gp_packet_socket_open(gp_packet_socket *s, const char *iface, const gp_capconfig *cfg, gp_error *err);
 /* When filter and ring are in place. */
 gp_code gp_packet_socket_bind(const gp_packet_socket *s, const gp_capconfig *cfg, gp_error *err);

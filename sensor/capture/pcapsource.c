@@ -188,8 +188,7 @@ static gp_code finish(pcap_source *s, gp_code code, gp_source **out)
     return code;
 }
 
-/* ---- capture files --------------------------------------------------------------------------------------
- */
+/* ---- capture files ------------------------------------------------------------------------------------- */
 
 static ssize_t gz_read(void *cookie, char *buf, size_t size)
 {
@@ -236,8 +235,7 @@ gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err)
     return finish(s, code, out);
 }
 
-/* ---- live ------------------------------------------------------------------------------------------------
- */
+/* ---- live ---------------------------------------------------------------------------------------------- */
 
 static gp_code activate(pcap_source *s, pcap_t *p, const gp_capconfig *cfg, gp_error *err)
 {

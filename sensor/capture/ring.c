@@ -252,11 +252,10 @@ gp_code gp_source_open_ring(gp_source **out, const char *iface, const gp_capconf
     return open_ring(out, iface, cfg, false, err);
 }
 
-/* ---- rings that share an interface ------------------------------------------------------------------------
- */
+/* ---- rings that share an interface --------------------------------------------------------------------- */
 
-/* The first ring founds the group: the kernel finds an unused number, and runs the program for each packet.
- */
+/* The first ring founds the group: the kernel finds an unused number, and runs the program for each
+ * packet. */
 static gp_code found_group(const ring_source *first, uint32_t odd, uint32_t *group, gp_error *err)
 {
     struct sock_filter insns[GP_FANOUT_INSNS];

@@ -132,8 +132,7 @@ static void try_later(gp_writeout *w, job *j, const gp_error *err)
                      GP_F_I64("ts", j->ts), GP_F_U64("tries", j->tries), GP_F_STR("error", err->msg));
 }
 
-/* ---- the queue ------------------------------------------------------------------------------------------
- */
+/* ---- the queue ----------------------------------------------------------------------------------------- */
 
 static bool is_over(const struct timespec *t, const struct timespec *now)
 {
@@ -233,8 +232,7 @@ static void *writeout_main(void *arg)
     return NULL;
 }
 
-/* ---- interface ------------------------------------------------------------------------------------------
- */
+/* ---- interface ----------------------------------------------------------------------------------------- */
 
 gp_code gp_writeout_new(gp_writeout **out, const gp_block_store *store, gp_journal *journal, size_t limit,
                         gp_log *log, gp_error *err)

@@ -105,7 +105,7 @@ static inline uint64_t *find_entry(const gp_agg *t, gp_segment *s, const uint64_
     }
 }
 
-/* ---- counters -------------------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------------------ */
 
 static inline gp_counters *wide_cell(const uint64_t *e, unsigned words)
 {
@@ -152,7 +152,7 @@ static inline __attribute__((always_inline)) gp_code add_counters(const adder *a
     return GP_OK;
 }
 
-/* ---- growing --------------------------------------------------------------------------------------- */
+/* ---- growing ------------------------------------------------------------------------------------------- */
 
 static gp_code new_segment(gp_segpool *pool, unsigned depth, gp_segment **out, gp_error *err)
 {
@@ -249,7 +249,7 @@ static gp_code make_room(const adder *a, gp_segment *s, uint64_t hash, gp_error 
     return gp_fail(err, GP_EINTERNAL, "a table of flows cannot grow any more: too many equal hashes");
 }
 
-/* ---- adding ---------------------------------------------------------------------------------------- */
+/* ---- adding -------------------------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) gp_code add_one(const adder *a, const uint64_t *key,
                                                              uint64_t hash, unsigned words,
@@ -314,7 +314,7 @@ gp_code gp_agg_add(gp_agg *t, gp_segpool *pool, const uint64_t *key, const gp_co
     return code == GP_OK ? add_one(&a, key, hash_key(t, key, t->words), t->words, c, err) : code;
 }
 
-/* ---- merging --------------------------------------------------------------------------------------- */
+/* ---- merging ------------------------------------------------------------------------------------------- */
 
 /* The directory places of a partition; a directory with fewer places has one that holds more. */
 static void range_of(const gp_agg *t, unsigned part, unsigned bits, size_t *from, size_t *to)

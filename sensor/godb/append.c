@@ -43,7 +43,7 @@ static gp_code sync_fd(const gp_appender *a, int fd, const char *what, gp_error 
     return GP_OK;
 }
 
-/* ---- the day folder ---------------------------------------------------------------------------------- */
+/* ---- the day folder ------------------------------------------------------------------------------------ */
 
 static mode_t folder_mode(mode_t files)
 {
@@ -167,7 +167,7 @@ const gp_blockmeta *gp_appender_meta(const gp_appender *a)
     return &a->meta;
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------ */
+/* ---- columns ------------------------------------------------------------------------------------------- */
 
 static gp_code write_exact(const gp_appender *a, int fd, const void *data, size_t len, uint64_t offset,
                            const char *what, gp_error *err)

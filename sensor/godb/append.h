@@ -20,8 +20,8 @@ typedef struct gp_append_config {
     const char *iface;
     mode_t permissions; /* of files; folders get the matching x bits. 0: 0644 */
     bool no_sync;       /* skip fsync (what is written can be written again) */
-    /* Called before every step that changes the disk, with its name; tests interrupt writes here. NULL: none.
-     */
+    /* Called before every step that changes the disk, with its name; tests interrupt writes here. NULL:
+     * none. */
     void (*before_step)(void *ctx, const char *step);
     void *before_step_ctx;
 } gp_append_config;

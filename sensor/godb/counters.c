@@ -5,7 +5,7 @@
 enum { COLUMNS = 4, MAX_WORDS = 5 }; /* of a key; widths are 1, 2, 3 and 5 */
 _Static_assert(sizeof(gp_counters) == COLUMNS * sizeof(uint64_t), "counters are four words side by side");
 
-/* ---- portable -------------------------------------------------------------------------------------- */
+/* ---- portable ------------------------------------------------------------------------------------------ */
 
 static inline gp_counters counters_at(const gp_counter_columns *c, size_t row)
 {
@@ -42,7 +42,7 @@ static uint64_t sum_plain(const gp_packed_column *c, size_t first, size_t n)
     return sum;
 }
 
-/* ---- AVX2 ------------------------------------------------------------------------------------------ */
+/* ---- AVX2 ---------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -177,7 +177,7 @@ AVX2 static uint64_t sum_avx2(const gp_packed_column *c, size_t first, size_t n)
 }
 #endif
 
-/* ---- by what the processor has ----------------------------------------------------------------------- */
+/* ---- by what the processor has ------------------------------------------------------------------------- */
 
 void gp_counters_load(const gp_counter_columns *c, size_t first, const uint32_t *rows, size_t n,
                       gp_counters *out)
@@ -216,10 +216,10 @@ gp_counters gp_counters_sum(const gp_counter_columns *c, size_t first, size_t n)
                          gp_packed_sum(&c->col[2], first, n), gp_packed_sum(&c->col[3], first, n)};
 }
 
-/* ---- equal neighbours ------------------------------------------------------------------------------ */
+/* ---- equal neighbours ---------------------------------------------------------------------------------- */
 
-/* Without a branch on whether neighbours are equal, which nobody could predict. Inlined once for each width.
- */
+/* Without a branch on whether neighbours are equal, which nobody could predict. Inlined once for each
+ * width. */
 static inline __attribute__((always_inline)) size_t combine(uint64_t *keys, unsigned words,
                                                             gp_counter_vector *sums, size_t n)
 {

@@ -35,8 +35,8 @@ void gp_column_file(gp_column col, char dst[static GP_COLUMN_FILE_MAX]);
 gp_code gp_iface_path(const char *db, const char *iface, char *dst, gp_error *err);
 /* <db>/<iface>/<year>/<month> where v4 would write this day. */
 gp_code gp_month_path(const char *db, const char *iface, int64_t day, char *dst, gp_error *err);
-/* Finds the folder of a day in a month folder, whatever its summary: its name into name[256]; GP_ENOTFOUND.
- */
+/* Finds the folder of a day in a month folder, whatever its summary: its name into name[256];
+ * GP_ENOTFOUND. */
 gp_code gp_day_find(const char *month_path, int64_t day, char *name, gp_error *err);
 /* Opens the folder of a day (*fd, O_DIRECTORY) and states its path. Survives a rename in between. */
 gp_code gp_day_folder_open(const char *db, const char *iface, int64_t day, int *fd, char *path,

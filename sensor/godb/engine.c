@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- engine ---------------------------------------------------------------------------------------- */
+/* ---- engine -------------------------------------------------------------------------------------------- */
 
 /* Of the memory, for the tables and rows of all queries that run at the same time. */
 enum { MOST_PCT = 90 };
@@ -100,7 +100,7 @@ static void release_slot(gp_engine *e)
     pthread_mutex_unlock(&e->lock);
 }
 
-/* ---- result ---------------------------------------------------------------------------------------- */
+/* ---- result -------------------------------------------------------------------------------------------- */
 
 static void set_coverage(const query_run *q, gp_result *out)
 {
@@ -140,7 +140,7 @@ static gp_code describe(query_run *q, gp_result *out, gp_error *err)
     return code;
 }
 
-/* ---- run ------------------------------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------------------------------------- */
 
 static void free_tables(gp_flow_tables *t, unsigned n)
 {
@@ -238,8 +238,8 @@ static gp_code run_in_slot(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks
     if (code != GP_OK)
         return code;
     out->query_duration_ns = gp_monotonic_ns() - start;
-    /* As in v4, a host that answered is ok, whether it has rows or not: tools report all others as failures.
-     */
+    /* As in v4, a host that answered is ok, whether it has rows or not: tools report all others as
+     * failures. */
     code = gp_result_set_host(out, host, GP_STATUS_OK, skipped(out), err);
     gp_result_finish(out);
     return code;

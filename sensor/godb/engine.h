@@ -50,8 +50,8 @@ typedef struct gp_run_hooks {
 gp_code gp_engine_run(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks, gp_result *out,
                       gp_error *err);
 
-/* Totals of one interface in [first, last], from folder names and block metadata: what `goquery list` shows.
- */
+/* Totals of one interface in [first, last], from folder names and block metadata: what `goquery list`
+ * shows. */
 typedef struct gp_iface_totals {
     uint64_t n_v4, n_v6, drops;
     gp_counters c;

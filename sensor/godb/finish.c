@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- rows ------------------------------------------------------------------------------------------ */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 static uint64_t sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
 {
@@ -24,8 +24,8 @@ static uint64_t sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
 }
 
 /* One for each worker. Keeps the rows that can be among the first num_results: once twice as many are
- * there, they are cut back to the best, and whatever sorts behind the last of these is not even made a row.
- */
+ * there, they are cut back to the best, and whatever sorts behind the last of these is not even made a
+ * row. */
 typedef struct emitter {
     const gp_stmt *stmt;
     gp_mem_budget *budget;
@@ -145,7 +145,7 @@ static gp_code emit_dense(emitter *e, const gp_keyspec *spec, const gp_dense *de
     return code;
 }
 
-/* ---- tasks ----------------------------------------------------------------------------------------- */
+/* ---- tasks --------------------------------------------------------------------------------------------- */
 
 /* All partitions of one table of an interface. */
 typedef struct table_tasks {
@@ -267,7 +267,7 @@ static void finish_work(query_run *q, unsigned worker, void *ctx)
         gp_query_fail(q, code, &err);
 }
 
-/* ---- finish ---------------------------------------------------------------------------------------- */
+/* ---- finish -------------------------------------------------------------------------------------------- */
 
 static gp_code join_digests(finish_run *f, unsigned n, gp_result *out, gp_error *err)
 {

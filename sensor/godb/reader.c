@@ -18,7 +18,7 @@ enum {
     MAX_AHEAD = 256 << 10     /* bytes: as much as is still in the second level cache when it is decoded */
 };
 
-/* ---- listing ----------------------------------------------------------------------------------------- */
+/* ---- listing ------------------------------------------------------------------------------------------- */
 
 static bool is_folder(int at, const struct dirent *e)
 {
@@ -136,7 +136,7 @@ gp_code gp_db_list_days(const char *db, const char *iface, int64_t first, int64_
     return GP_OK;
 }
 
-/* ---- a day ------------------------------------------------------------------------------------------- */
+/* ---- a day --------------------------------------------------------------------------------------------- */
 
 typedef struct column_file {
     int fd; /* -1: not open */
@@ -475,7 +475,7 @@ gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8
     return fetch_block(d, col, &d->meta.blocks[block].col[col], out, err);
 }
 
-/* ---- sums --------------------------------------------------------------------------------------------- */
+/* ---- sums ---------------------------------------------------------------------------------------------- */
 
 /* As many whole records as there are for the blocks of the metadata; bytes behind them are of no interest. */
 static size_t read_records(const gp_day *d, uint8_t *dst, size_t len)

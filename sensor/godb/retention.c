@@ -24,8 +24,7 @@ const char *gp_retention_reason_name(gp_retention_reason reason)
     return reason == GP_RETENTION_AGE ? "age" : "size";
 }
 
-/* ---- folders --------------------------------------------------------------------------------------------
- */
+/* ---- folders ------------------------------------------------------------------------------------------- */
 
 /* The open folders above a day, and their names below one another. */
 typedef struct place {
@@ -124,8 +123,7 @@ static int64_t bytes_of(int month, const char *name)
     return sum;
 }
 
-/* ---- the plan -------------------------------------------------------------------------------------------
- */
+/* ---- the plan ------------------------------------------------------------------------------------------ */
 
 /* -1: left alone. Folders of days have a day's start as their name. */
 static int64_t size_of_folder(const char *db, const char *iface, const gp_day_folder *folder)
@@ -220,8 +218,7 @@ void gp_retention_plan_free(gp_retention_plan *plan)
     *plan = (gp_retention_plan){0};
 }
 
-/* ---- removing -------------------------------------------------------------------------------------------
- */
+/* ---- removing ------------------------------------------------------------------------------------------ */
 
 /* Somebody else who removes the same is welcome: what is gone is no error. */
 static gp_code unlink_at(int at, const char *name, int flags, gp_error *err)
@@ -336,8 +333,7 @@ gp_code gp_retention_clean(const char *db, const char *iface, gp_error *err)
     return code == GP_OK ? code : gp_error_prefix(err, "%s/%s/" REMOVED_YEAR, db, iface);
 }
 
-/* ---- limits as people write them ------------------------------------------------------------------------
- */
+/* ---- limits as people write them ----------------------------------------------------------------------- */
 
 /* A whole number; *end is behind it. */
 static bool take_number(const char *text, int64_t *out, char **end)

@@ -15,7 +15,7 @@
 
 enum { WHOLE_DAY = -1 };
 
-/* ---- folders ------------------------------------------------------------------------------------------ */
+/* ---- folders ------------------------------------------------------------------------------------------- */
 
 typedef struct folder_list {
     const gp_finding_sink *sink;
@@ -122,7 +122,7 @@ void gp_day_folders_free(gp_day_folder *folders, size_t n)
     free(folders);
 }
 
-/* ---- a day -------------------------------------------------------------------------------------------- */
+/* ---- a day --------------------------------------------------------------------------------------------- */
 
 typedef struct check {
     const gp_day_folder *folder;
@@ -150,8 +150,8 @@ static void report(check *c, bool damage, int64_t block, const char *fmt, ...)
     tell(c->sink, damage, c->folder->path, block, text);
 }
 
-/* Marks the blocks of a column whose data ends behind `size`; how many there are, and the time of the first.
- */
+/* Marks the blocks of a column whose data ends behind `size`; how many there are, and the time of the
+ * first. */
 static size_t mark_beyond(check *c, gp_column col, uint64_t size, int64_t *first)
 {
     size_t n = 0;

@@ -12,7 +12,7 @@ int64_t gp_monotonic_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------------------- */
 
 /* The end of the bin that an interval ending at ts belongs to. Blocks keep their own time where no coarser
  * resolution is asked for. */
@@ -125,7 +125,7 @@ static gp_code run_job(query_run *q, gp_scan *scan, const job *j, unsigned worke
     return code;
 }
 
-/* ---- workers --------------------------------------------------------------------------------------- */
+/* ---- workers ------------------------------------------------------------------------------------------- */
 
 void gp_query_fail(query_run *q, gp_code code, const gp_error *err)
 {
@@ -253,7 +253,7 @@ void gp_query_run_workers(query_run *q, void (*step)(query_run *, unsigned, void
             pthread_join(threads[i], NULL);
 }
 
-/* ---- live flows ------------------------------------------------------------------------------------ */
+/* ---- live flows ---------------------------------------------------------------------------------------- */
 
 typedef struct live_sink {
     query_run *q;

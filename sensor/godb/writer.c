@@ -53,7 +53,7 @@ void gp_writer_free(gp_writer *w)
     free(w);
 }
 
-/* ---- encoding ----------------------------------------------------------------------------------------- */
+/* ---- encoding ------------------------------------------------------------------------------------------ */
 
 /* What is known of a block before its columns are encoded. */
 typedef struct block {

@@ -52,8 +52,7 @@ gp_retention_counters gp_retention_count(const gp_retention *r)
     return (gp_retention_counters){atomic_load(&r->days), atomic_load(&r->bytes), atomic_load(&r->errors)};
 }
 
-/* ---- one round ------------------------------------------------------------------------------------------
- */
+/* ---- one round ----------------------------------------------------------------------------------------- */
 
 static bool is_stopping(gp_retention *r)
 {
@@ -129,8 +128,7 @@ static void keep_all(gp_retention *r)
     gp_strlist_free(ifaces, n);
 }
 
-/* ---- the thread -----------------------------------------------------------------------------------------
- */
+/* ---- the thread ---------------------------------------------------------------------------------------- */
 
 /* False when it is time to stop. */
 static bool wait_interval(gp_retention *r)

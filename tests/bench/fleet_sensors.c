@@ -94,8 +94,7 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* ---- answers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 /* splitmix64: Steele, Lea, Flood, OOPSLA 2014. */
 static uint64_t next_random(uint64_t *state)
@@ -215,8 +214,7 @@ static void make_answer(host *h, const options *o, size_t index, gp_counters *su
     gp_result_free(&r);
 }
 
-/* ---- connections
- * ------------------------------------------------------------------------------------------------ */
+/* ---- connections --------------------------------------------------------------------------------------- */
 
 static void watch(const sim *s, peer *p, uint32_t events, int op)
 {
@@ -453,8 +451,7 @@ static void handle(sim *s, peer *p, uint32_t events)
     }
 }
 
-/* ---- start
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- start --------------------------------------------------------------------------------------------- */
 
 /* A dead host keeps its port, so that nobody else gets it, and does not listen. */
 static int open_port(bool dead, unsigned *port)

@@ -1,5 +1,5 @@
-/* A stored column: codec, column, flow counts and claimed length from the first bytes, then the stored bytes.
- */
+/* A stored column: codec, column, flow counts and claimed length from the first bytes, then the stored
+ * bytes. */
 #include "sensor/godb/bitpack.h"
 #include "sensor/godb/reader.h"
 

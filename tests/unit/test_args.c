@@ -13,7 +13,7 @@
 
 enum { NOW = 1700000000 };
 
-/* ---- known answers ---- */
+/* ---- known answers ------------------------------------------------------------------------------------- */
 
 /* The expected message may end in '*'. */
 static bool same_message(const char *got, const char *expected)
@@ -166,7 +166,7 @@ static void parameters_are_judged_as_by_v4(void **state)
     assert_true(for_each_line("params.tsv", check_params) > 25);
 }
 
-/* ---- bodies ---- */
+/* ---- bodies -------------------------------------------------------------------------------------------- */
 
 static void broken_bodies_are_refused(void **state)
 {
@@ -266,7 +266,7 @@ static void everything_survives_json(void **state)
     gp_buf_free(&json);
 }
 
-/* ---- defaults and preparation ---- */
+/* ---- defaults and preparation -------------------------------------------------------------------------- */
 
 static gp_args sample(const char *query, const char *ifaces)
 {

@@ -78,8 +78,7 @@ static void known_hash(void **state)
     gp_tokens_free(&t);
 }
 
-/* ---- the command
- * --------------------------------------------------------------------------------------------- */
+/* ---- the command --------------------------------------------------------------------------------------- */
 
 typedef struct fixture {
     char dir[GP_TEMPDIR_LEN];
@@ -181,8 +180,7 @@ static void command(void **state)
     assert_int_equal(RUN(f, "--help"), 0);
 }
 
-/* ---- the server
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the server ---------------------------------------------------------------------------------------- */
 
 static void hello(gp_http_request *req, gp_http_response *res, void *ctx)
 {

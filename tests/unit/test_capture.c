@@ -105,8 +105,7 @@ static void send_flows(const char *iface, unsigned n)
     close(fd);
 }
 
-/* ---- several rings ----------------------------------------------------------------------------------------
- */
+/* ---- several rings ------------------------------------------------------------------------------------- */
 
 /* Sends what a capture file holds, in turn from both ends. */
 static void send_file(const char *path, const char *a, const char *b)
@@ -284,8 +283,7 @@ static void resumed_flows_go_on_in_their_rings(void **state)
     gp_netns_ip("link del va");
 }
 
-/* ---- the limit -------------------------------------------------------------------------------------------
- */
+/* ---- the limit ----------------------------------------------------------------------------------------- */
 
 static void flows_beyond_the_limit_count_as_one(void **state)
 {
@@ -321,8 +319,7 @@ static void flows_beyond_the_limit_count_as_one(void **state)
     gp_netns_ip("link del va");
 }
 
-/* ---- links that change ------------------------------------------------------------------------------------
- */
+/* ---- links that change --------------------------------------------------------------------------------- */
 
 /* What is sent after the link is up again is all there, as is what came before. */
 static void a_capture_outlives_down_and_up(void **state)
@@ -482,8 +479,7 @@ static void another_link_type_ends_the_capture(void **state)
     close(tun);
 }
 
-/* ---- malformed packets ------------------------------------------------------------------------------------
- */
+/* ---- malformed packets --------------------------------------------------------------------------------- */
 
 enum { GARBAGE = 20000 };
 
@@ -534,8 +530,7 @@ static void garbage_is_counted(void **state)
     gp_netns_ip("link del va");
 }
 
-/* ---- counting in the kernel -------------------------------------------------------------------------------
- */
+/* ---- counting in the kernel ---------------------------------------------------------------------------- */
 
 static gp_capconfig in_kernel(void)
 {

@@ -67,7 +67,7 @@ static void expect_error(const char *text, gp_code code, const char *start)
     assert_null(c);
 }
 
-/* ---- known answers ---- */
+/* ---- known answers ------------------------------------------------------------------------------------- */
 
 static void unescape(char *s)
 {
@@ -127,7 +127,7 @@ static void conditions_are_read_as_v4_does(void **state)
     assert_true(n > 180);
 }
 
-/* ---- where v4 is wrong or random ---- */
+/* ---- where v4 is wrong or random ----------------------------------------------------------------------- */
 
 static void negation_may_stand_anywhere(void **state)
 {
@@ -192,7 +192,7 @@ static void direction_may_be_any_operand_of_the_top(void **state)
     gp_cond_free(c);
 }
 
-/* ---- names ---- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 static void names_become_their_addresses(void **state)
 {
@@ -247,7 +247,7 @@ static void the_systems_resolver_is_asked(void **state)
     gp_cond_free(c);
 }
 
-/* ---- evaluation ---- */
+/* ---- evaluation ---------------------------------------------------------------------------------------- */
 
 static gp_flow flow(const char *sip, const char *dip, uint16_t dport, uint8_t proto)
 {
@@ -350,7 +350,7 @@ static void conditions_tell_what_they_need(void **state)
     expect_summary("dir = in", 0, GP_IP_ANY);
 }
 
-/* ---- limits ---- */
+/* ---- limits -------------------------------------------------------------------------------------------- */
 
 static char *repeat(const char *head, const char *part, size_t n, const char *tail)
 {

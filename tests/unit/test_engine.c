@@ -456,7 +456,7 @@ static void damage_costs_only_the_damaged_blocks(void **state)
     gp_stmt_free(&stmt);
 }
 
-/* ---- sums of blocks ---- */
+/* ---- sums of blocks ------------------------------------------------------------------------------------ */
 
 static void sums_path(const fixture *fx, const char *iface, int64_t day_ts, char dst[static 512])
 {

@@ -210,7 +210,7 @@ static void totals_need_no_columns(void **state)
     assert_true(totals.n_v4 > 0 && totals.n_v6 > 0);
 }
 
-/* ---- metadata that lies ---- */
+/* ---- metadata that lies -------------------------------------------------------------------------------- */
 
 static void write_file(const char *path, const void *data, size_t len)
 {
@@ -296,7 +296,7 @@ static void metadata_that_lies_costs_its_blocks(void **state)
     free(honest);
 }
 
-/* ---- bits that flip ---- */
+/* ---- bits that flip ------------------------------------------------------------------------------------ */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -342,7 +342,7 @@ static void flips_of_bits_do_no_harm(void **state)
     gp_result_free(&got);
 }
 
-/* ---- a day that is renamed or removed under the query ---- */
+/* ---- a day that is renamed or removed under the query -------------------------------------------------- */
 
 typedef struct mover {
     const char *from;

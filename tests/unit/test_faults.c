@@ -39,7 +39,7 @@ static gp_code write_blocks(const char *db, const char *iface, int64_t ts, unsig
     return code;
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------------------- */
+/* ---- verdicts ------------------------------------------------------------------------------------------ */
 
 typedef struct findings {
     size_t damages, notes, folders, blocks;
@@ -93,8 +93,7 @@ static void expect_last_sum(const char *db)
     gp_day_close(day);
 }
 
-/* ---- interrupted writes ----------------------------------------------------------------------------------
- */
+/* ---- interrupted writes -------------------------------------------------------------------------------- */
 
 /* A database with `before` blocks, of which one more write is interrupted at call `at`; false: it came to its
  * end. */
@@ -174,8 +173,7 @@ static void each_call_may_fail(void **state)
     }
 }
 
-/* ---- damaged files --------------------------------------------------------------------------------------
- */
+/* ---- damaged files ------------------------------------------------------------------------------------- */
 
 static void day_path(const char *db, const char *file, char *dst)
 {

@@ -1,5 +1,5 @@
-/* Resolvers, endpoints, and whole fleet queries against HTTP servers of our own: good, dead, silent, lying.
- */
+/* Resolvers, endpoints, and whole fleet queries against HTTP servers of our own: good, dead, silent,
+ * lying. */
 #include "global-query/runner.h"
 #include "global-query/service.h"
 #include "proto/http/answer.h"
@@ -18,8 +18,7 @@
 
 #include <cmocka.h>
 
-/* ---- resolvers and endpoints
- * ------------------------------------------------------------------------------------ */
+/* ---- resolvers and endpoints --------------------------------------------------------------------------- */
 
 static void assert_hosts(const gp_resolvers *r, const char *kind, const char *query, const char *want)
 {
@@ -94,8 +93,7 @@ static void endpoints_are_checked(void **state)
     }
 }
 
-/* ---- a fleet
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- a fleet ------------------------------------------------------------------------------------------- */
 
 typedef struct fake_sensor {
     const char *host;
@@ -331,8 +329,7 @@ static void partial_results_grow(void **state)
     gp_buf_free(&yaml);
 }
 
-/* ---- policies
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- policies ------------------------------------------------------------------------------------------ */
 
 static void start_fleet(fleet *f, fake_sensor *s, size_t n, const char *more)
 {
@@ -488,8 +485,7 @@ static void no_more_queries_than_allowed(void **state)
     assert_int_equal(atomic_load(&r.counts.refused), 1);
 }
 
-/* ---- the service
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the service --------------------------------------------------------------------------------------- */
 
 static void the_service_answers(void **state)
 {

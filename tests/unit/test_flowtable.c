@@ -111,8 +111,8 @@ static uint32_t next_random(uint32_t *state, uint32_t n)
     return (*state >> 8) % n;
 }
 
-/* Packets of few hosts and ports, so that both directions of a conversation meet; bytes backs the addresses.
- */
+/* Packets of few hosts and ports, so that both directions of a conversation meet; bytes backs the
+ * addresses. */
 static gp_counted random_packet(uint32_t *seed, uint8_t bytes[32], uint32_t ports)
 {
     static const uint8_t protos[] = {TCP, TCP, UDP, 1, 58, 50};
@@ -235,8 +235,7 @@ static void nothing_is_lost_while_a_table_grows(void **state)
     gp_flowtable_free(t);
 }
 
-/* ---- sessions: another table is kept equal by what changed ------------------------------------------------
- */
+/* ---- sessions: another table is kept equal by what changed --------------------------------------------- */
 
 /* One step of a walk; a new one begins where one has ended. */
 static void follow(gp_flowtable *t, gp_flowtable_walk *w, gp_flowtable *mirror, size_t max)

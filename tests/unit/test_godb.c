@@ -24,7 +24,7 @@ static uint64_t next_random(uint64_t *state)
     return *state >> 11;
 }
 
-/* ---- encodings --------------------------------------------------------------------------------------- */
+/* ---- encodings ----------------------------------------------------------------------------------------- */
 
 static void counters_round_trip(void **state)
 {
@@ -140,7 +140,7 @@ static void metadata_refuses_what_contradicts_itself(void **state)
     gp_blockmeta_free(&m);
 }
 
-/* ---- databases ---------------------------------------------------------------------------------------- */
+/* ---- databases ----------------------------------------------------------------------------------------- */
 
 static gp_counters read_counters(gp_day *day, gp_codec *codec, size_t block)
 {

@@ -134,8 +134,7 @@ static void damage(const char *path, off_t at, size_t len)
     close(fd);
 }
 
-/* ---- command line -----------------------------------------------------------------------------------------
- */
+/* ---- command line -------------------------------------------------------------------------------------- */
 
 static void usage(void **state)
 {
@@ -177,8 +176,7 @@ static void usage(void **state)
     expect(f, 0, "gpdb - ");
 }
 
-/* ---- import
- * ------------------------------------------------------------------------------------------------ */
+/* ---- import -------------------------------------------------------------------------------------------- */
 
 static const char flows_csv[] =
     "time,iface,sip,dip,dport,proto,packets received,packets sent,data vol. received,data vol. sent\n"
@@ -262,8 +260,7 @@ static void export_and_import_round_trip(void **state)
     free(after);
 }
 
-/* ---- merge
- * ------------------------------------------------------------------------------------------------- */
+/* ---- merge --------------------------------------------------------------------------------------------- */
 
 static void merge_days(void **state)
 {
@@ -320,8 +317,7 @@ static void merge_refuses_damaged_blocks(void **state)
     free(after);
 }
 
-/* ---- check and repair ------------------------------------------------------------------------------------
- */
+/* ---- check and repair ---------------------------------------------------------------------------------- */
 
 static void repair_keeps_what_is_intact(void **state)
 {

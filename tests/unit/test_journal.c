@@ -47,8 +47,7 @@ static gp_session session(unsigned i, uint64_t bytes)
     return s;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------
- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static size_t files_in(const char *dir, const char *prefix, char *first)
 {
@@ -182,8 +181,7 @@ static void damage_costs_only_what_follows(void **state)
     free(data);
 }
 
-/* ---- intervals -------------------------------------------------------------------------------------------
- */
+/* ---- intervals ----------------------------------------------------------------------------------------- */
 
 /* In place of the manager: one running interval. */
 typedef struct table {
@@ -442,8 +440,7 @@ static void a_block_that_was_not_written_is_left(void **state)
     gp_flowtable_free(x.t);
 }
 
-/* ---- what is found at the start
- * ---------------------------------------------------------------------------- */
+/* ---- what is found at the start ------------------------------------------------------------------------ */
 
 static gp_code holds_all(void *ctx, const char *iface, int64_t ts, bool *held, gp_error *err)
 {
@@ -549,8 +546,7 @@ static void a_session_in_two_rings_adds_up(void **state)
     gp_flowtable_free(x.t);
 }
 
-/* ---- killed at each step on the way of a block to the database --------------------------------------------
- */
+/* ---- killed at each step on the way of a block to the database ----------------------------------------- */
 
 typedef struct killer {
     unsigned at, steps;

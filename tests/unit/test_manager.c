@@ -178,8 +178,7 @@ static void live_packets_are_counted_exactly(void **state)
     gp_capconfig_map_free(&map);
 }
 
-/* ---- in a network of our own ------------------------------------------------------------------------------
- */
+/* ---- in a network of our own --------------------------------------------------------------------------- */
 
 static bool own_network;
 
@@ -361,8 +360,7 @@ static void patterns_select_links(void **state)
     gp_netns_ip("link del up2");
 }
 
-/* ---- rotation ---------------------------------------------------------------------------------------------
- */
+/* ---- rotation ------------------------------------------------------------------------------------------ */
 
 static uint64_t packets_in(const written_block *b)
 {
@@ -465,9 +463,7 @@ static void a_slow_disk_costs_no_flow(void **state)
     gp_netns_ip("link del va");
 }
 
-/* ---- faults
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- faults -------------------------------------------------------------------------------------------- */
 
 typedef struct full_disk {
     log_book book;
@@ -587,9 +583,7 @@ static void a_stop_during_a_rotation_loses_nothing(void **state)
     gp_netns_ip("link del va");
 }
 
-/* ---- a clock that is set
- * ------------------------------------------------------------------------------------
- */
+/* ---- a clock that is set ------------------------------------------------------------------------------- */
 
 static atomic_llong clock_offset; /* seconds ahead of the real one */
 
@@ -667,9 +661,7 @@ static void a_clock_that_is_set_costs_no_flow(void **state)
     gp_netns_ip("link del va");
 }
 
-/* ---- after a crash
- * ------------------------------------------------------------------------------------------
- */
+/* ---- after a crash ------------------------------------------------------------------------------------- */
 
 static void leave_journal(const char *dir, const char *iface, int64_t block_ts, uint64_t packets)
 {

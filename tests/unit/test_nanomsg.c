@@ -27,8 +27,7 @@
 
 #include <cmocka.h>
 
-/* ---- a sensor
- * --------------------------------------------------------------------------------------------------- */
+/* ---- a sensor ------------------------------------------------------------------------------------------ */
 
 typedef struct fake {
     gp_query_runner runner;
@@ -149,8 +148,7 @@ static void wait_until(atomic_int *what, int value)
     assert_int_equal(atomic_load(what), value);
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- tests --------------------------------------------------------------------------------------------- */
 
 static void addresses_are_checked(void **state)
 {
@@ -321,8 +319,7 @@ static void a_host_that_stops_ends_its_queries(void **state)
     stop(&f);
 }
 
-/* ---- fleets
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- fleets -------------------------------------------------------------------------------------------- */
 
 typedef struct tally {
     unsigned answers, errors;
@@ -429,8 +426,7 @@ static void many_are_asked_at_once_and_connections_are_kept(void **state)
         stop(&f[i]);
 }
 
-/* ---- others who speak the protocol
- * ------------------------------------------------------------------------------- */
+/* ---- others who speak the protocol --------------------------------------------------------------------- */
 
 static void request(const char *json, uint32_t lease_ms, gp_buf *out)
 {
@@ -589,8 +585,7 @@ static void too_many_queries_are_refused(void **state)
     stop(&f);
 }
 
-/* ---- hosts that lie
- * --------------------------------------------------------------------------------------------- */
+/* ---- hosts that lie ------------------------------------------------------------------------------------ */
 
 typedef struct liar {
     int fd;
@@ -657,8 +652,7 @@ static void lies_are_errors_of_that_host(void **state)
     tell_lies(announced, LEN(announced), GP_ETIMEOUT, "in time");
 }
 
-/* ---- peers that break the transport
- * ------------------------------------------------------------------------------ */
+/* ---- peers that break the transport -------------------------------------------------------------------- */
 
 static int connect_to(const fake *f)
 {

@@ -40,7 +40,7 @@ static void assert_list(const gp_host_list *hosts, const char *want)
     gp_buf_free(&text);
 }
 
-/* ---- choices ---- */
+/* ---- choices ------------------------------------------------------------------------------------------- */
 
 static void assert_choice(const gp_hostset *s, const char *text, const char *want)
 {
@@ -87,7 +87,7 @@ static void hosts_are_chosen(void **state)
     gp_hostset_free(s);
 }
 
-/* ---- inventories ---- */
+/* ---- inventories --------------------------------------------------------------------------------------- */
 
 static void assert_inventory(const char *name, const char *text, const char *choice, const char *want)
 {
@@ -155,7 +155,7 @@ static void inventories_are_read(void **state)
     assert_no_inventory("hosts.yml", "- a\n", "hosts.yml:1");
 }
 
-/* ---- files that change ---- */
+/* ---- files that change --------------------------------------------------------------------------------- */
 
 static void assert_hosts(const gp_resolvers *r, const char *kind, const char *query, const char *want)
 {
@@ -264,7 +264,7 @@ static void contents_stay_while_they_are_used(void **state)
     gp_tempdir_remove(dir);
 }
 
-/* ---- DNS ---- */
+/* ---- DNS ----------------------------------------------------------------------------------------------- */
 
 typedef struct dns_server {
     int fd;

@@ -292,8 +292,7 @@ static void limits_as_people_write_them(void **state)
             fail_msg("'%s' was taken", bad_sizes[i]);
 }
 
-/* ---- the thread -----------------------------------------------------------------------------------------
- */
+/* ---- the thread ---------------------------------------------------------------------------------------- */
 
 static int64_t clock_of_test(void *ctx)
 {

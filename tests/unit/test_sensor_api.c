@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-/* ---- the capture manager ---- */
+/* ---- the capture manager ------------------------------------------------------------------------------- */
 
 struct gp_capture_manager {
     gp_capconfig_map current;
@@ -114,7 +114,7 @@ static gp_code apply(void *ctx, const gp_capconfig_map *ifaces, gp_config_update
     return gp_manager_apply(ctx, ifaces, update, err);
 }
 
-/* ---- a sensor around it ---- */
+/* ---- a sensor around it -------------------------------------------------------------------------------- */
 
 typedef struct sensor {
     char db[64];
@@ -199,7 +199,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- asking it ---- */
+/* ---- asking it ----------------------------------------------------------------------------------------- */
 
 typedef struct answer {
     long status;
@@ -281,7 +281,7 @@ static void post(const sensor *s, const char *path, const char *json, answer *ou
     ask(s, &q, out);
 }
 
-/* ---- known answers ---- */
+/* ---- known answers ------------------------------------------------------------------------------------- */
 
 typedef struct known {
     char name[64];
@@ -387,7 +387,7 @@ static void answers_are_those_of_v4(void **state)
     assert_int_equal(different, 0);
 }
 
-/* ---- what depends on the run ---- */
+/* ---- what depends on the run --------------------------------------------------------------------------- */
 
 static const char *text_at(const cJSON *json, const char *a, const char *b)
 {

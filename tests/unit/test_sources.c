@@ -1,5 +1,5 @@
-/* Live sources and captures over links of a network namespace: what was sent must arrive, and be told apart.
- */
+/* Live sources and captures over links of a network namespace: what was sent must arrive, and be told
+ * apart. */
 #include "sensor/capture/capture.h"
 #include "sensor/capture/source.h"
 #include "tests/support/netns.h"
@@ -283,8 +283,7 @@ static void refusals_say_what_is_missing(void **state)
     assert_non_null(strstr(err.msg, "CAP_NET_RAW"));
 }
 
-/* ---- a capture under questions ---------------------------------------------------------------------------
- */
+/* ---- a capture under questions ------------------------------------------------------------------------- */
 
 enum { SENT = 20000 };
 

@@ -18,7 +18,7 @@ static uint64_t next_random(uint64_t *s)
     return *s * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-/* ---- hosts that answer as sensors do ---- */
+/* ---- hosts that answer as sensors do ------------------------------------------------------------------- */
 
 typedef struct sim_host {
     gp_result all;   /* every row it has, in order */
@@ -210,7 +210,7 @@ static void close_fleet(sim_fleet *f)
     free(f->hosts);
 }
 
-/* ---- the property ---- */
+/* ---- the property -------------------------------------------------------------------------------------- */
 
 static void try_one(uint64_t seed)
 {
@@ -254,7 +254,7 @@ static void the_first_rows_are_those_of_brute_force(void **state)
     }
 }
 
-/* ---- what it costs ---- */
+/* ---- what it costs ------------------------------------------------------------------------------------- */
 
 /* The naive way that is exact: every host sends all of its rows. */
 static uint64_t naive_bytes(const sim_fleet *f)
@@ -301,7 +301,7 @@ static void fewer_bytes_than_complete_lists(void **state)
     }
 }
 
-/* ---- hosts that lie ---- */
+/* ---- hosts that lie ------------------------------------------------------------------------------------ */
 
 typedef enum lie { TOO_MANY_ROWS, SMALL_ROWS, NO_DIGEST, NOT_ALL_ROWS } lie;
 

@@ -26,8 +26,7 @@ static uint64_t below(uint64_t *state, uint64_t n)
     return next_random(state) % n;
 }
 
-/* ---- columns of integers
- * ---------------------------------------------------------------------------------------- */
+/* ---- columns of integers ------------------------------------------------------------------------------- */
 
 static void fill(uint64_t *v, size_t n, unsigned shape, uint64_t *seed)
 {
@@ -105,8 +104,7 @@ static void columns_are_short(void **state)
     gp_buf_free(&out);
 }
 
-/* ---- answers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 static const char *maybe(gp_result *r, uint64_t *seed, const char *const *names, size_t n)
 {
@@ -244,8 +242,7 @@ static void equal_labels_are_one_pointer(void **state)
     gp_result_free(&back);
 }
 
-/* ---- bad peers
- * -------------------------------------------------------------------------------------------------- */
+/* ---- bad peers ----------------------------------------------------------------------------------------- */
 
 static void cut_and_bent_answers_are_refused(void **state)
 {
