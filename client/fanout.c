@@ -35,6 +35,7 @@ typedef struct task {
     const gp_fanout_host *host;
     gp_exchange *exchange; /* NULL: not begun, waiting, or over */
     unsigned attempts;
+    int64_t begun;    /* the first attempt */
     int64_t deadline; /* of all attempts; 0: none */
     int64_t again;    /* when it is asked again */
     struct task *next_waiting;
@@ -131,9 +132,14 @@ static void end_task(run *r, task *t)
     r->running--;
 }
 
+static int64_t took_ns(const task *t)
+{
+    return t->begun ? monotonic_ns() - t->begun : 0;
+}
+
 static void report_error(run *r, task *t, const gp_error *err)
 {
-    r->on_answer(r->ctx, t->host, NULL, err);
+    r->on_answer(r->ctx, t->host, NULL, took_ns(t), err);
     r->left--;
     end_task(r, t);
 }
@@ -199,8 +205,10 @@ static gp_code begin_task(run *r, task *t, gp_error *err)
 static void begin_or_fail(run *r, task *t)
 {
     gp_error err = GP_ERROR_INIT;
-    if (t->attempts++ == 0 && t->host->timeout_ns > 0)
-        t->deadline = monotonic_ns() + t->host->timeout_ns;
+    if (t->attempts++ == 0) {
+        t->begun = monotonic_ns();
+        t->deadline = t->host->timeout_ns > 0 ? t->begun + t->host->timeout_ns : 0;
+    }
     if (begin_task(r, t, &err) != GP_OK)
         report_error(r, t, &err);
 }
@@ -252,7 +260,7 @@ static void finish_task(run *r, task *t)
         return;
     }
     end_task(r, t);
-    r->on_answer(r->ctx, t->host, &result, NULL);
+    r->on_answer(r->ctx, t->host, &result, took_ns(t), NULL);
     r->left--;
     gp_result_free(&result);
 }

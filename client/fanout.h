@@ -49,8 +49,9 @@ typedef struct gp_fanout_options {
 } gp_fanout_options;
 
 /* The answer of one host: result (the callee may take its content and leave an initialised one), or NULL and
- * the error of that host. */
-typedef void (*gp_fanout_fn)(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *err);
+ * the error of that host. took_ns: since it was asked first; 0: it never was. */
+typedef void (*gp_fanout_fn)(void *ctx, const gp_fanout_host *host, gp_result *result, int64_t took_ns,
+                             const gp_error *err);
 
 /*
  * Asks all hosts and calls on_answer once for each, as they come. Hosts that do not answer by the deadline

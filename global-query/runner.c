@@ -21,6 +21,12 @@ typedef struct asked_host {
     bool done; /* in this round */
 } asked_host;
 
+/* When a host's turn comes. */
+typedef struct turn {
+    size_t host;
+    uint32_t pace; /* pace.h */
+} turn;
+
 /* A query under way. */
 typedef struct fleet_query {
     gp_runner *runner;
@@ -32,6 +38,7 @@ typedef struct fleet_query {
     gp_topk *topk;
     asked_host *hosts;
     size_t n_hosts;
+    turn *turns;
     gp_fanout_host *list; /* of this round */
     size_t *index;        /* of the list's hosts in `hosts` */
     size_t n_done;        /* hosts that answered or failed in the first round */
@@ -91,13 +98,36 @@ static gp_client_access access_of(const gp_endpoint *at, const gp_client_access 
                               .key_file = own_cert ? at->tls_key : common->key_file};
 }
 
+/* The first named come first among those that are equally slow. */
+static int slowest_first(const void *a, const void *b)
+{
+    const turn *x = a;
+    const turn *y = b;
+    if (x->pace != y->pace)
+        return x->pace > y->pace ? -1 : 1;
+    return x->host < y->host ? -1 : 1;
+}
+
+/* Where hosts have to wait for others and not all may be asked in time, slow ones must not keep back the
+ * rest. */
+static void take_turns(const fleet_query *q)
+{
+    const gp_runner *r = q->runner;
+    size_t places = r->limits.max_concurrent;
+    bool may_be_cut = r->limits.deadline_ns > 0 && places && q->n_hosts > places;
+    for (size_t i = 0; i < q->n_hosts; i++)
+        q->turns[i] = (turn){i, r->pace && !may_be_cut ? gp_pace_of(r->pace, q->hosts[i].name) : 0};
+    qsort(q->turns, q->n_hosts, sizeof *q->turns, slowest_first);
+}
+
 static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *err)
 {
     size_t n = list->n;
     q->hosts = calloc(n + 1, sizeof *q->hosts);
+    q->turns = calloc(n + 1, sizeof *q->turns);
     q->list = calloc(n + 1, sizeof *q->list);
     q->index = calloc(n + 1, sizeof *q->index);
-    if (!q->hosts || !q->list || !q->index)
+    if (!q->hosts || !q->turns || !q->list || !q->index)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
     q->n_hosts = n;
     for (size_t i = 0; i < n; i++) {
@@ -105,6 +135,7 @@ static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *er
         q->hosts[i].addr = list->items[i].addr;
         q->hosts[i].endpoint = gp_endpoints_find(q->endpoints, list->items[i].name);
     }
+    take_turns(q);
     return GP_OK;
 }
 
@@ -344,11 +375,22 @@ static void report_to_breaker(const fleet_query *q, size_t i, const gp_error *wh
                           why ? why->msg : NULL, monotonic_ns());
 }
 
-static void on_answer(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *why)
+static void note_pace(const fleet_query *q, size_t i, int64_t took_ns, bool answered)
+{
+    gp_pace *p = q->runner->pace;
+    if (p && answered)
+        gp_pace_answered(p, q->hosts[i].name, took_ns);
+    else if (p)
+        gp_pace_failed(p, q->hosts[i].name);
+}
+
+static void on_answer(void *ctx, const gp_fanout_host *host, gp_result *result, int64_t took_ns,
+                      const gp_error *why)
 {
     fleet_query *q = ctx;
     size_t i = q->index[host - q->list];
     report_to_breaker(q, i, why);
+    note_pace(q, i, took_ns, result != NULL);
     if (result)
         take_answer(q, i, result);
     else
@@ -471,7 +513,8 @@ static gp_code run_round(fleet_query *q, gp_error *err)
                              .canceled = canceled,
                              .tick = tick,
                              .ctx = q};
-    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++) {
+    for (size_t k = 0; k < q->n_hosts && rc == GP_OK; k++) {
+        size_t i = q->turns[k].host;
         const gp_topk_ask *ask = gp_topk_ask_of(q->topk, i);
         if (ask && !is_left_alone(q, i))
             rc = add_to_round(q, i, ask, &n, err);
@@ -548,6 +591,7 @@ static void free_query(fleet_query *q)
     if (q->endpoints_handle)
         gp_watched_give(q->runner->endpoints_file, q->endpoints_handle);
     free(q->hosts);
+    free(q->turns);
     free(q->list);
     free(q->index);
 }

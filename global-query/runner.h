@@ -13,6 +13,7 @@
 #include "client/endpoints.h"
 #include "client/fanout.h"
 #include "global-query/breaker.h"
+#include "global-query/pace.h"
 #include "global-query/resolver.h"
 #include "global-query/watched.h"
 #include "proto/service/query_api.h"
@@ -49,6 +50,7 @@ typedef struct gp_runner {
     const gp_endpoints *endpoints; /* NULL: those of the file */
     gp_watched *endpoints_file;
     gp_breaker *breaker; /* NULL: none */
+    gp_pace *pace;       /* NULL: hosts are asked in the order in which they are named */
     gp_fleet_limits limits;
     gp_fleet_counts counts;
     gp_client_access access;        /* for hosts that have none of their own */

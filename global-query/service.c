@@ -103,6 +103,8 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
     if (rc == GP_OK)
         rc = gp_breaker_new(&s->runner.breaker, (unsigned)cfg->breaker_failures, cfg->breaker_pause_ns, err);
     if (rc == GP_OK)
+        rc = gp_pace_new(&s->runner.pace, err);
+    if (rc == GP_OK)
         rc = gp_fanout_new(&s->runner.fanout, err);
     if (rc == GP_OK)
         rc = gp_http_metrics_new(&s->metrics, "global_query", err);
@@ -239,6 +241,7 @@ void gp_gq_stop(gp_gq_service *s)
     gp_fanout_free(s->runner.fanout);
     gp_watched_close(s->runner.endpoints_file);
     gp_breaker_free(s->runner.breaker);
+    gp_pace_free(s->runner.pace);
     gp_resolvers_free(&s->resolvers);
     free(s);
 }

@@ -51,15 +51,24 @@ void gp_buf_putc(gp_buf *b, char c)
     gp_buf_add(b, &c, 1);
 }
 
-void gp_buf_u64(gp_buf *b, uint64_t v)
+enum { U64_DIGITS = 20 };
+
+char *gp_u64_format(char *dst, uint64_t v)
 {
-    char digits[20];
+    char digits[U64_DIGITS];
     size_t at = sizeof digits;
     do {
         digits[--at] = (char)('0' + v % 10);
         v /= 10;
     } while (v);
-    gp_buf_add(b, digits + at, sizeof digits - at);
+    memcpy(dst, digits + at, sizeof digits - at);
+    return dst + (sizeof digits - at);
+}
+
+void gp_buf_u64(gp_buf *b, uint64_t v)
+{
+    char digits[U64_DIGITS];
+    gp_buf_add(b, digits, (size_t)(gp_u64_format(digits, v) - digits));
 }
 
 void gp_buf_i64(gp_buf *b, int64_t v)

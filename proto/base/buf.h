@@ -40,6 +40,9 @@ void gp_buf_printf(gp_buf *b, const char *fmt, ...) __attribute__((format(printf
 void gp_buf_json_str(gp_buf *b, const char *s);
 void gp_buf_json_strn(gp_buf *b, const char *s, size_t len);
 
+/* Writes v as decimal digits, 20 at most and no NUL; the place behind them. */
+char *gp_u64_format(char *dst, uint64_t v);
+
 void gp_buf_clear(gp_buf *b);   /* len = 0, keeps the memory and resets `failed` */
 void gp_buf_free(gp_buf *b);    /* releases the memory; the buffer is empty and usable again */
 char *gp_buf_detach(gp_buf *b); /* the NUL-terminated text, now the caller's (free()); NULL if failed */

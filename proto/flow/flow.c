@@ -23,13 +23,37 @@ static unsigned group(const gp_addr *a, size_t i)
     return (unsigned)(a->bytes[2 * i] << 8 | a->bytes[2 * i + 1]);
 }
 
+static char *put_byte(char *at, unsigned v)
+{
+    if (v >= 100)
+        *at++ = (char)('0' + v / 100);
+    if (v >= 10)
+        *at++ = (char)('0' + v / 10 % 10);
+    *at++ = (char)('0' + v % 10);
+    return at;
+}
+
+/* inet_ntop(3) does this by way of sprintf, which is most of what a row of text costs. */
+static size_t format_ipv4(const gp_addr *a, char *dst)
+{
+    char *at = put_byte(dst, a->bytes[0]);
+    for (size_t i = 1; i < 4; i++) {
+        *at++ = '.';
+        at = put_byte(at, a->bytes[i]);
+    }
+    *at = '\0';
+    return (size_t)(at - dst);
+}
+
 size_t gp_addr_format(const gp_addr *a, char *dst)
 {
+    if (a->len == 4)
+        return format_ipv4(a, dst);
     dst[0] = '\0';
     if (is_compatible(a))
         snprintf(dst, GP_ADDR_STRLEN, "::%x:%x", group(a, 6), group(a, 7));
-    else if (a->len == 4 || a->len == 16)
-        (void)inet_ntop(a->len == 4 ? AF_INET : AF_INET6, a->bytes, dst, GP_ADDR_STRLEN);
+    else if (a->len == 16)
+        (void)inet_ntop(AF_INET6, a->bytes, dst, GP_ADDR_STRLEN);
     return strlen(dst);
 }
 

@@ -32,12 +32,6 @@ static void put_u64(gp_buf *b, const char *key, uint64_t value)
     gp_buf_u64(b, value);
 }
 
-static void put_opt_u64(gp_buf *b, const char *key, uint64_t value)
-{
-    if (value)
-        put_u64(b, key, value);
-}
-
 static void put_time(gp_buf *b, const char *key, const gp_time *t)
 {
     char text[GP_TIME_STRLEN] = "0001-01-01T00:00:00Z"; /* Go's zero time: not known */
@@ -82,15 +76,105 @@ static void put_hosts(gp_buf *b, const gp_result *r)
     gp_buf_putc(b, '}');
 }
 
+/* ---- rows
+ * ---------------------------------------------------------------------------------------------------------
+ * An answer is made of rows, and somebody waits for it: what has a known greatest length is written straight
+ * into room that was reserved for all of it. */
+
+enum { ATTRIBUTES_MAX = 192, COUNTERS_MAX = 128 };
+
+#define RAW_TEXT(at, text) raw_text(at, text, sizeof(text) - 1)
+#define RAW_KEY(at, key)   raw_key(at, "\"" key "\":", sizeof("\"" key "\":") - 1)
+
+static inline char *raw_text(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static inline char *raw_key(char *at, const char *key, size_t len)
+{
+    if (at[-1] != '{')
+        *at++ = ',';
+    return raw_text(at, key, len);
+}
+
+static char *raw_addr(char *at, const gp_addr *a)
+{
+    *at++ = '"';
+    at += gp_addr_format(a, at);
+    *at++ = '"';
+    return at;
+}
+
+static void close_raw(gp_buf *b, char *end)
+{
+    b->len = (size_t)(end - b->data);
+    *end = '\0';
+}
+
+static void put_row_attributes(gp_buf *b, const gp_row *row)
+{
+    if (!gp_buf_reserve(b, ATTRIBUTES_MAX))
+        return;
+    char *at = RAW_TEXT(b->data + b->len, "},\"attributes\":{");
+    if (row->sip.len)
+        at = raw_addr(RAW_KEY(at, "sip"), &row->sip);
+    if (row->dip.len)
+        at = raw_addr(RAW_KEY(at, "dip"), &row->dip);
+    if (row->proto)
+        at = gp_u64_format(RAW_KEY(at, "proto"), row->proto);
+    if (row->dport)
+        at = gp_u64_format(RAW_KEY(at, "dport"), row->dport);
+    close_raw(b, RAW_TEXT(at, "},\"counters\":"));
+}
+
 static void put_counters(gp_buf *b, const gp_counters *c)
 {
-    gp_buf_putc(b, '{');
-    put_opt_u64(b, "br", c->bytes_rcvd);
-    put_opt_u64(b, "bs", c->bytes_sent);
-    put_opt_u64(b, "pr", c->pkts_rcvd);
-    put_opt_u64(b, "ps", c->pkts_sent);
+    if (!gp_buf_reserve(b, COUNTERS_MAX))
+        return;
+    char *at = RAW_TEXT(b->data + b->len, "{");
+    if (c->bytes_rcvd)
+        at = gp_u64_format(RAW_KEY(at, "br"), c->bytes_rcvd);
+    if (c->bytes_sent)
+        at = gp_u64_format(RAW_KEY(at, "bs"), c->bytes_sent);
+    if (c->pkts_rcvd)
+        at = gp_u64_format(RAW_KEY(at, "pr"), c->pkts_rcvd);
+    if (c->pkts_sent)
+        at = gp_u64_format(RAW_KEY(at, "ps"), c->pkts_sent);
+    close_raw(b, RAW_TEXT(at, "}"));
+}
+
+/* Rows in time order repeat their timestamps: format each once. */
+typedef struct ts_cache {
+    int64_t ts;
+    char text[GP_TIME_STRLEN];
+} ts_cache;
+
+static void put_timestamp(gp_buf *b, int64_t ts, ts_cache *cache)
+{
+    if (cache->ts != ts) {
+        cache->ts = ts;
+        gp_time_format_rfc3339(ts, 0, cache->text);
+    }
+    put_str(b, "timestamp", cache->text);
+}
+
+static void put_row(gp_buf *b, const gp_row *row, ts_cache *cache)
+{
+    gp_buf_puts(b, "{\"labels\":{");
+    if (row->ts)
+        put_timestamp(b, row->ts, cache);
+    put_opt_str(b, "iface", row->iface);
+    put_opt_str(b, "host", row->host);
+    put_opt_str(b, "host_id", row->hostid);
+    put_row_attributes(b, row);
+    put_counters(b, &row->c);
     gp_buf_putc(b, '}');
 }
+
+/* ---- results
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void put_strings(gp_buf *b, const char *key, const char *const *list, size_t n)
 {
@@ -149,46 +233,6 @@ static void put_summary(gp_buf *b, const gp_result *r)
     gp_buf_puts(b, r->data_available ? "true" : "false");
     if (r->has_stats)
         put_stats(b, &r->stats);
-    gp_buf_putc(b, '}');
-}
-
-static void put_addr(gp_buf *b, const char *key, const gp_addr *a)
-{
-    char text[GP_ADDR_STRLEN];
-    if (!a->len)
-        return;
-    put_key(b, key);
-    gp_buf_putc(b, '"');
-    gp_buf_add(b, text, gp_addr_format(a, text));
-    gp_buf_putc(b, '"');
-}
-
-/* Rows in time order repeat their timestamps: format each once. */
-typedef struct ts_cache {
-    int64_t ts;
-    char text[GP_TIME_STRLEN];
-} ts_cache;
-
-static void put_row(gp_buf *b, const gp_row *row, ts_cache *cache)
-{
-    gp_buf_puts(b, "{\"labels\":{");
-    if (row->ts) {
-        if (cache->ts != row->ts) {
-            cache->ts = row->ts;
-            gp_time_format_rfc3339(row->ts, 0, cache->text);
-        }
-        put_str(b, "timestamp", cache->text);
-    }
-    put_opt_str(b, "iface", row->iface);
-    put_opt_str(b, "host", row->host);
-    put_opt_str(b, "host_id", row->hostid);
-    gp_buf_puts(b, "},\"attributes\":{");
-    put_addr(b, "sip", &row->sip);
-    put_addr(b, "dip", &row->dip);
-    put_opt_u64(b, "proto", row->proto);
-    put_opt_u64(b, "dport", row->dport);
-    gp_buf_puts(b, "},\"counters\":");
-    put_counters(b, &row->c);
     gp_buf_putc(b, '}');
 }
 

@@ -307,13 +307,16 @@ static void send_due(sim *s)
     }
 }
 
-static int until_due(const sim *s)
+/* False: nothing is due. */
+static bool until_due(const sim *s, struct timespec *out)
 {
     int64_t first = INT64_MAX;
     for (const peer *p = s->waiting; p; p = p->next)
         first = p->due < first ? p->due : first;
-    int64_t ms = first == INT64_MAX ? -1 : (first - now_ns() + 999999) / 1000000;
-    return first != INT64_MAX && ms < 0 ? 0 : (int)ms;
+    int64_t ns = first == INT64_MAX ? 0 : first - now_ns();
+    ns = ns < 0 ? 0 : ns;
+    *out = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return first != INT64_MAX;
 }
 
 /* A whole request with its body, or 0. */
@@ -572,7 +575,8 @@ int main(int argc, char **argv)
     start_hosts(&s, argv[1]);
     while (!s.over) {
         struct epoll_event events[64];
-        int n = epoll_wait(s.epoll, events, 64, until_due(&s));
+        struct timespec wait;
+        int n = epoll_pwait2(s.epoll, events, 64, until_due(&s, &wait) ? &wait : NULL, NULL);
         for (int i = 0; i < n; i++)
             handle(&s, events[i].data.ptr, events[i].events);
         send_due(&s);

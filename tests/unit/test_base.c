@@ -81,6 +81,15 @@ static void addresses_round_trip(void **state)
         assert_int_equal(gp_addr_format(&a, out), strlen(texts[i]));
         assert_string_equal(out, texts[i]);
     }
+    for (unsigned v = 0; v < 256; v++) { /* IPv4 is ours, not inet_ntop's */
+        const uint8_t bytes[] = {(uint8_t)v, (uint8_t)(255 - v), (uint8_t)v, (uint8_t)(v ^ 0x55)};
+        gp_addr a = gp_addr_from_bytes(bytes, sizeof bytes);
+        char out[GP_ADDR_STRLEN];
+        char want[GP_ADDR_STRLEN];
+        snprintf(want, sizeof want, "%u.%u.%u.%u", bytes[0], bytes[1], bytes[2], bytes[3]);
+        assert_int_equal(gp_addr_format(&a, out), strlen(want));
+        assert_string_equal(out, want);
+    }
     gp_addr mapped;
     char hex[GP_ADDR_STRLEN];
     assert_true(gp_addr_parse("::ffff:1.2.3.4", 14, &mapped));

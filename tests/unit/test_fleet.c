@@ -107,6 +107,9 @@ typedef struct fake_sensor {
     gp_http_server *server;
     char request_id[GP_REQUEST_ID_MAX + 1]; /* of the last query */
     char authorization[128];
+    char peer[64];      /* who sent it */
+    atomic_uint *turns; /* counts the queries of all; NULL: nobody does */
+    unsigned turn;      /* of the last query */
 } fake_sensor;
 
 static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
@@ -116,6 +119,8 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
     const char *authorization = gp_http_header(req, "Authorization");
     snprintf(s->request_id, sizeof s->request_id, "%s", gp_http_request_id(req));
     snprintf(s->authorization, sizeof s->authorization, "%s", authorization ? authorization : "");
+    snprintf(s->peer, sizeof s->peer, "%s", gp_http_peer(req));
+    s->turn = s->turns ? atomic_fetch_add(s->turns, 1) : 0;
     for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
         usleep(10000);
     if (atomic_fetch_add(&s->asked, 1) < s->fail_first) {
@@ -346,6 +351,7 @@ static void start_fleet(fleet *f, fake_sensor *s, size_t n, const char *more)
 static void stop_fleet(fleet *f, fake_sensor *s, size_t n)
 {
     gp_breaker_free(f->runner.breaker);
+    gp_pace_free(f->runner.pace);
     fleet_close(f);
     for (size_t i = 0; i < n; i++)
         gp_http_stop(s[i].server);
@@ -424,6 +430,90 @@ static void hosts_that_keep_failing_are_left_alone(void **state)
     assert_int_equal(r.totals.bytes_rcvd, 12);
     gp_result_free(&r);
     stop_fleet(&f, s, 2);
+}
+
+static void ask_all(fleet *f)
+{
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    const gp_query_hooks hooks = {0};
+    if (ask(f, "any", &hooks, &r, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    gp_result_free(&r);
+}
+
+/* libcurl by itself keeps as many connections as four times the requests under way, which are few when the
+ * last hosts answer. */
+static void connections_are_kept(void **state)
+{
+    (void)state;
+    enum { HOSTS = 12 };
+    fake_sensor s[HOSTS] = {{.host = "h00"}};
+    char names[HOSTS][8];
+    char peers[HOSTS][64];
+    fleet f;
+    for (unsigned i = 0; i < HOSTS; i++) {
+        snprintf(names[i], sizeof names[i], "h%02u", i);
+        s[i] = (fake_sensor){.host = names[i], .delay_ms = 20 * i};
+    }
+    start_fleet(&f, s, HOSTS, "");
+    f.runner.limits.max_concurrent = HOSTS;
+    ask_all(&f);
+    for (size_t i = 0; i < HOSTS; i++)
+        memcpy(peers[i], s[i].peer, sizeof peers[i]);
+    assert_non_null(strchr(peers[0], ':'));
+    ask_all(&f);
+    for (size_t i = 0; i < HOSTS; i++)
+        assert_string_equal(s[i].peer, peers[i]);
+    stop_fleet(&f, s, HOSTS);
+}
+
+static void slow_hosts_are_asked_first(void **state)
+{
+    (void)state;
+    enum { HOSTS = 4 };
+    atomic_uint turns = 0;
+    fake_sensor s[] = {{.host = "a", .delay_ms = 30, .turns = &turns},
+                       {.host = "b", .turns = &turns, .fail_first = 3},
+                       {.host = "c", .delay_ms = 200, .turns = &turns},
+                       {.host = "d", .delay_ms = 100, .turns = &turns}};
+    fleet f;
+    start_fleet(&f, s, HOSTS, "");
+    assert_int_equal(gp_pace_new(&f.runner.pace, NULL), GP_OK);
+    f.runner.limits.max_concurrent = 1; /* one after the other */
+    ask_all(&f);
+    for (unsigned i = 0; i < HOSTS; i++)
+        assert_int_equal(s[i].turn, i); /* nothing is known yet: as they are named */
+    ask_all(&f);
+    static const unsigned want[HOSTS] = {2, 3, 0, 1}; /* b has failed */
+    for (unsigned i = 0; i < HOSTS; i++)
+        assert_int_equal(s[i].turn, HOSTS + want[i]);
+    f.runner.limits.deadline_ns = INT64_C(10000000000); /* c must not keep the others from being asked */
+    ask_all(&f);
+    for (unsigned i = 0; i < HOSTS; i++)
+        assert_int_equal(s[i].turn, 2 * HOSTS + i);
+    stop_fleet(&f, s, HOSTS);
+}
+
+static void a_pace_follows_its_host(void **state)
+{
+    (void)state;
+    gp_pace *p = NULL;
+    assert_int_equal(gp_pace_new(&p, NULL), GP_OK);
+    assert_int_equal(gp_pace_of(p, "host"), 0);
+    gp_pace_answered(p, "host", 0);
+    assert_int_equal(gp_pace_of(p, "host"), 1); /* it is known */
+    gp_pace_failed(p, "host");
+    gp_pace_answered(p, "host", INT64_C(8000000));
+    assert_int_equal(gp_pace_of(p, "host"), 8000);
+    gp_pace_answered(p, "host", INT64_C(4000000));
+    assert_int_equal(gp_pace_of(p, "host"), 7000);
+    gp_pace_answered(p, "other", INT64_MAX);
+    assert_int_equal(gp_pace_of(p, "other"), INT32_MAX);
+    assert_int_equal(gp_pace_of(p, "host"), 7000);
+    gp_pace_failed(p, "host");
+    assert_int_equal(gp_pace_of(p, "host"), 0);
+    gp_pace_free(p);
 }
 
 static void huge_answers_fail_alone(void **state)
@@ -578,6 +668,9 @@ int main(void)
         cmocka_unit_test(a_host_without_time_is_asked_again),
         cmocka_unit_test(the_deadline_names_who_is_missing),
         cmocka_unit_test(hosts_that_keep_failing_are_left_alone),
+        cmocka_unit_test(connections_are_kept),
+        cmocka_unit_test(slow_hosts_are_asked_first),
+        cmocka_unit_test(a_pace_follows_its_host),
         cmocka_unit_test(huge_answers_fail_alone),
         cmocka_unit_test(circles_and_long_ways_are_refused),
         cmocka_unit_test(no_more_queries_than_allowed),

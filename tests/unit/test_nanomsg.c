@@ -327,10 +327,12 @@ typedef struct tally {
     char last_error[256];
 } tally;
 
-static void count_answer(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *why)
+static void count_answer(void *ctx, const gp_fanout_host *host, gp_result *result, int64_t took_ns,
+                         const gp_error *why)
 {
     tally *t = ctx;
     (void)host;
+    (void)took_ns;
     t->answers += result != NULL;
     t->errors += result == NULL;
     t->rows += result ? result->n_rows : 0;
@@ -355,10 +357,12 @@ static void fan_out(gp_fanout *fan, const char *const *addrs, size_t n, tally *t
     free(hosts);
 }
 
-static void note_failure(void *ctx, const gp_fanout_host *host, gp_result *result, const gp_error *why)
+static void note_failure(void *ctx, const gp_fanout_host *host, gp_result *result, int64_t took_ns,
+                         const gp_error *why)
 {
     char *to = ctx;
     (void)result;
+    (void)took_ns;
     snprintf(to, 300, "%s: %.200s", host->name, why ? why->msg : "answered");
 }
 
