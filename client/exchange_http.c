@@ -9,7 +9,6 @@ typedef struct http_exchange {
     gp_client *client;
     gp_call call;
     gp_buf path;
-    uint64_t max_rows;
     bool running;
     CURLcode outcome;
 } http_exchange;
@@ -38,7 +37,6 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
     if (!h)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %s", cfg->addr);
     h->x = (gp_exchange){.kind = &gp_exchange_http, .loop = l, .owner = cfg->owner};
-    h->max_rows = cfg->max_rows;
     const gp_client_config client = {.addr = cfg->addr,
                                      .access = cfg->access,
                                      .request_id = cfg->request_id,
@@ -50,8 +48,13 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
         gp_buf_printf(&h->path, "?%s", cfg->v4_params);
     if (rc == GP_OK && h->path.failed)
         rc = gp_fail(err, GP_ENOMEM, "out of memory for asking %s", cfg->addr);
-    h->call =
-        (gp_call){.method = "POST", .path = h->path.data, .body = cfg->v4_args, .in_flight = cfg->in_flight};
+    h->call = (gp_call){.method = "POST",
+                        .path = h->path.data,
+                        .body = cfg->v4_args,
+                        .max_rows = cfg->max_rows,
+                        .in_flight = cfg->in_flight};
+    if (rc == GP_OK)
+        rc = gp_result_reader_new(&h->call.reader, err);
     if (rc == GP_OK)
         rc = gp_client_begin(h->client, &h->call, err);
     if (rc == GP_OK) {
@@ -77,14 +80,10 @@ static gp_code result(gp_exchange *x, gp_result *out, gp_problem *problem, gp_er
 {
     http_exchange *h = (http_exchange *)x;
     h->call.problem = problem;
-    gp_buf *a = &h->call.answer;
     gp_code rc = gp_client_finish(h->client, &h->call, h->outcome, err);
-    bool narrows = rc == GP_OK && gp_client_header(h->client, GP_NARROW_HEADER);
     stop_transfer(h); /* gives the connection to the next exchange */
     if (rc == GP_OK)
-        rc = gp_client_parse_result(a->data ? a->data : "", a->len, narrows ? h->max_rows : 0, out, err);
-    if (rc == GP_OK)
-        out->narrows = narrows;
+        rc = gp_client_take_result(h->client, &h->call, out, err);
     gp_call_end(&h->call);
     return rc;
 }

@@ -44,13 +44,12 @@ gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp
     return gp_client_args_body(&plain, body, err);
 }
 
-/* To the reader of a result bad text is bad input; here it is a peer that does not keep to the format. */
-gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out, gp_error *err)
+static gp_code parse_result(const char *text, size_t len, gp_result *out, gp_error *err)
 {
-    gp_code rc = gp_result_from_json(text, len, max_rows, out, err);
+    gp_code rc = gp_result_from_json(text, len, 0, out, err);
     if (rc != GP_EINVAL)
         return rc;
-    err->code = GP_ECORRUPT;
+    err->code = GP_ECORRUPT; /* of a peer */
     return GP_ECORRUPT;
 }
 
@@ -93,13 +92,12 @@ static gp_code query_http(gp_client *c, const gp_buf *body, gp_result *out, gp_p
                           gp_error *err)
 {
     gp_call call = {.method = "POST", .path = "/_query", .body = body, .problem = problem};
-    gp_code rc = gp_client_call(c, &call, err);
-    if (rc == GP_OK) {
-        rc = gp_client_parse_result(call.answer.data ? call.answer.data : "", call.answer.len, 0, out, err);
-        if (rc != GP_OK)
-            gp_error_prefix(err, "answer of %s", c->addr);
-    }
-    gp_buf_free(&call.answer);
+    gp_code rc = gp_result_reader_new(&call.reader, err);
+    if (rc == GP_OK)
+        rc = gp_client_call(c, &call, err);
+    if (rc == GP_OK)
+        rc = gp_client_take_result(c, &call, out, err);
+    gp_call_end(&call);
     return rc;
 }
 
@@ -146,7 +144,7 @@ static bool on_result(stream *s, gp_event_type type, const char *data, size_t le
 {
     gp_result result;
     gp_result_init(&result);
-    s->code = gp_client_parse_result(data, len, 0, &result, &s->err);
+    s->code = parse_result(data, len, &result, &s->err);
     if (s->code != GP_OK) {
         gp_result_free(&result);
         return false;

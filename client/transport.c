@@ -163,7 +163,56 @@ void gp_in_flight_give(gp_in_flight *f, size_t *borrowed)
 void gp_call_end(gp_call *call)
 {
     gp_buf_free(&call->answer);
+    gp_result_reader_free(call->reader);
+    call->reader = NULL;
     gp_in_flight_give(call->in_flight, &call->borrowed);
+}
+
+/* To the reader of a result bad text is bad input; here it is a peer that does not keep to the format. */
+static gp_code blame_peer(gp_code code)
+{
+    return code == GP_EINVAL ? GP_ECORRUPT : code;
+}
+
+static gp_code too_large(gp_call *call)
+{
+    return gp_fail(&call->stream_err, GP_ELIMIT, "the answer is larger than %zu bytes",
+                   call->client->max_response);
+}
+
+static gp_code too_large_beside_others(gp_call *call, size_t size)
+{
+    return gp_fail(&call->stream_err, GP_ELIMIT,
+                   "the answer is too large beside those of other hosts (%zu bytes so far)", size);
+}
+
+/* Headers are complete when the first piece comes. Sensors of v4 never cut their answer. */
+static void begin_reading(gp_call *call)
+{
+    call->narrows = gp_client_header(call->client, GP_NARROW_HEADER) != NULL;
+    if (call->narrows)
+        gp_result_reader_limit(call->reader, call->max_rows);
+}
+
+static gp_code read_piece(gp_call *call, const char *data, size_t len)
+{
+    if (call->received == 0)
+        begin_reading(call);
+    size_t held = gp_result_reader_bytes(call->reader);
+    if (len > call->client->max_response - call->received)
+        return too_large(call);
+    if (!gp_in_flight_take(call->in_flight, &call->borrowed, held + len))
+        return too_large_beside_others(call, held);
+    call->received += len;
+    return blame_peer(gp_result_reader_feed(call->reader, data, len, &call->stream_err));
+}
+
+static gp_code keep_piece(gp_call *call, const char *data, size_t len)
+{
+    if (!gp_in_flight_take(call->in_flight, &call->borrowed, call->answer.len + len))
+        return too_large_beside_others(call, call->answer.len);
+    gp_buf_add(&call->answer, data, len);
+    return call->answer.failed ? too_large(call) : GP_OK;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
@@ -172,22 +221,26 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     size_t len = size * n;
     long status = 0;
     curl_easy_getinfo(call->client->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (call->sse && status == 200) {
+    if (call->sse && status == 200)
         call->stream_code = gp_sse_feed(call->sse, data, len, &call->stream_err);
-        return call->stream_code == GP_OK ? len : CURL_WRITEFUNC_ERROR;
+    else if (call->reader && status >= 200 && status <= 299)
+        call->stream_code = read_piece(call, data, len);
+    else
+        call->stream_code = keep_piece(call, data, len);
+    return call->stream_code == GP_OK ? len : CURL_WRITEFUNC_ERROR;
+}
+
+gp_code gp_client_take_result(const gp_client *c, gp_call *call, gp_result *out, gp_error *err)
+{
+    gp_code rc = blame_peer(gp_result_reader_finish(call->reader, out, err));
+    if (rc == GP_OK) {
+        out->narrows = call->narrows;
+        return GP_OK;
     }
-    if (!gp_in_flight_take(call->in_flight, &call->borrowed, call->answer.len + len)) {
-        call->stream_code = gp_fail(&call->stream_err, GP_ELIMIT,
-                                    "the answer is too large beside those of other hosts (%zu bytes so far)",
-                                    call->answer.len);
-        return CURL_WRITEFUNC_ERROR;
-    }
-    gp_buf_add(&call->answer, data, len);
-    if (!call->answer.failed)
-        return len;
-    call->stream_code = gp_fail(&call->stream_err, GP_ELIMIT, "the answer is larger than %zu bytes",
-                                call->client->max_response);
-    return CURL_WRITEFUNC_ERROR;
+    (void)gp_error_prefix(err, "%s", c->addr);
+    if (err)
+        err->code = rc;
+    return rc;
 }
 
 static gp_code code_of_status(long status)
@@ -364,6 +417,7 @@ gp_code gp_client_begin(gp_client *c, gp_call *call, gp_error *err)
     gp_buf_puts(&url, call->path);
     call->client = c;
     call->stream_code = GP_OK;
+    call->received = 0;
     call->answer.limit = c->max_response;
     c->reason[0] = '\0';
     gp_code rc = GP_OK;

@@ -7,6 +7,7 @@
 
 #include "client/exchange.h"
 #include "client/sse.h"
+#include "proto/result/json_pieces.h"
 
 #include <curl/curl.h>
 
@@ -31,16 +32,20 @@ struct gp_client {
 typedef struct gp_call {
     /* in */
     const char *method;
-    const char *path;   /* with the query string, escaped */
-    const gp_buf *body; /* NULL: none */
-    gp_sse *sse;        /* receives the body of a 200 instead of answer; NULL: none */
+    const char *path;         /* with the query string, escaped */
+    const gp_buf *body;       /* NULL: none */
+    gp_sse *sse;              /* receives the body of a 200 instead of answer; NULL: none */
+    gp_result_reader *reader; /* receives the body of a 2xx instead of answer; NULL: none */
+    uint64_t max_rows;        /* of the reader's result, if the peer can cut its answer; 0: no limit */
     gp_problem *problem;
     gp_in_flight *in_flight; /* NULL: no limit */
     /* out */
     long status;
     gp_buf answer; /* the caller's to free, whatever the outcome */
+    bool narrows;  /* the peer understands narrow.h; with a reader only */
     /* during the call */
     gp_client *client;
+    size_t received;     /* bytes, by the reader */
     size_t borrowed;     /* of in_flight->left */
     gp_code stream_code; /* what ended the stream from our side */
     gp_error stream_err;
@@ -58,17 +63,17 @@ gp_code gp_client_finish(gp_client *c, gp_call *call, CURLcode outcome, gp_error
 bool gp_in_flight_take(gp_in_flight *f, size_t *borrowed, size_t size);
 void gp_in_flight_give(gp_in_flight *f, size_t *borrowed);
 
-/* Frees the answer, and gives back what it took of in_flight. */
+/* Frees the answer and the reader, and gives back what they took of in_flight. */
 void gp_call_end(gp_call *call);
 
-/* The body of a query request, and the result in the answer to one. */
+/* The body of a query request. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err);
 /* The same for services that may be v4's (exchange.h): a body, and parameters of the URL. */
 gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp_error *err);
 /* A header of the answer, valid until the next request; NULL: none. */
 const char *gp_client_header(const gp_client *c, const char *name);
-gp_code gp_client_parse_result(const char *text, size_t len, uint64_t max_rows, gp_result *out,
-                               gp_error *err);
+/* Of a call with a reader that went well: its result, the caller's to free. */
+gp_code gp_client_take_result(const gp_client *c, gp_call *call, gp_result *out, gp_error *err);
 
 bool gp_client_addr_is_nanomsg(const char *addr);
 

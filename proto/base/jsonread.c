@@ -349,6 +349,7 @@ bool gp_json_done(gp_json *j, gp_error *err)
     if (!j->what && j->at != j->end)
         j->what = "unexpected text after the end";
     if (j->what)
-        gp_fail(err, GP_EINVAL, "invalid JSON at byte %zu: %s", (size_t)(j->at - j->text), j->what);
+        gp_fail(err, GP_EINVAL, "invalid JSON at byte %zu: %s", j->before + (size_t)(j->at - j->text),
+                j->what);
     return !j->what;
 }

@@ -34,6 +34,7 @@ typedef enum gp_json_type {
 
 typedef struct gp_json {
     const char *text, *at, *end;
+    size_t before; /* bytes of the document that came before `text`, for messages */
     unsigned depth;
     uint64_t first;   /* bit d: level d has no element yet */
     const char *what; /* first error, NULL: none */

@@ -1,23 +1,12 @@
 /* Results from JSON, as sensors and aggregators send them. Unknown fields are skipped. */
-#include "proto/base/jsonread.h"
-#include "proto/query/timeparse.h"
-#include "proto/result/json_row.h"
-#include "proto/result/result.h"
+#include "proto/result/json_in.h"
 
+#include "proto/query/timeparse.h"
 #include "proto/result/strpool.h"
 
 #include <string.h>
 
-typedef struct reader {
-    gp_json j;
-    gp_result *r;
-    uint64_t max_rows;
-    gp_code code; /* of what is not a matter of syntax */
-    gp_error *err;
-    char last_ts[GP_TIME_STRLEN]; /* rows repeat timestamps: parse each once */
-    int64_t last_sec;
-    gp_row_reader rows;
-} reader;
+typedef gp_json_in reader;
 
 static const char *intern(reader *rd, const char *s, size_t len)
 {
@@ -381,23 +370,34 @@ static bool room_for_row(reader *rd)
     return rd->code == GP_OK;
 }
 
-static void read_rows(reader *rd)
+bool gp_json_in_usual_row(gp_json_in *rd)
+{
+    if (!room_for_row(rd)) {
+        gp_json_reject(&rd->j, "too many rows");
+        return true;
+    }
+    const char *behind = gp_row_read(&rd->rows, rd->j.at, rd->j.end, &rd->r->rows[rd->r->n_rows]);
+    if (!behind)
+        return false;
+    rd->j.at = behind;
+    rd->r->n_rows += !rd->j.what;
+    return true;
+}
+
+void gp_json_in_row(gp_json_in *rd)
+{
+    if (gp_json_in_usual_row(rd))
+        return;
+    read_row(rd, &rd->r->rows[rd->r->n_rows]);
+    rd->r->n_rows += !rd->j.what;
+}
+
+void gp_json_in_rows(gp_json_in *rd)
 {
     if (skip_null(rd) || !gp_json_array(&rd->j))
         return;
-    while (gp_json_item(&rd->j)) {
-        if (!room_for_row(rd)) {
-            gp_json_reject(&rd->j, "too many rows");
-            return;
-        }
-        gp_row *row = &rd->r->rows[rd->r->n_rows];
-        const char *behind = gp_row_read(&rd->rows, rd->j.at, rd->j.end, row);
-        if (behind)
-            rd->j.at = behind;
-        else
-            read_row(rd, row);
-        rd->r->n_rows += !rd->j.what;
-    }
+    while (gp_json_item(&rd->j))
+        gp_json_in_row(rd);
 }
 
 static void read_progress(reader *rd)
@@ -435,43 +435,53 @@ static void read_digest(reader *rd)
     r->has_digest = true;
 }
 
-static void read_result(reader *rd)
+static void read_hostname(reader *rd)
 {
-    const char *key;
-    size_t len;
-    if (!gp_json_object(&rd->j))
-        return;
-    while (gp_json_key(&rd->j, &key, &len)) {
-        if (gp_json_is(key, len, "hostname"))
-            rd->r->hostname = read_name(rd);
-        else if (gp_json_is(key, len, "status"))
-            read_status(rd, &rd->r->status, &rd->r->status_message);
-        else if (gp_json_is(key, len, "hosts_statuses"))
-            read_hosts(rd);
-        else if (gp_json_is(key, len, "summary"))
-            read_summary(rd);
-        else if (gp_json_is(key, len, "query"))
-            read_query(rd);
-        else if (gp_json_is(key, len, "rows"))
-            read_rows(rd);
-        else if (gp_json_is(key, len, "progress"))
-            read_progress(rd);
-        else if (gp_json_is(key, len, "digest"))
-            read_digest(rd);
-        else
-            gp_json_skip(&rd->j);
-    }
+    rd->r->hostname = read_name(rd);
+}
+
+static void read_own_status(reader *rd)
+{
+    read_status(rd, &rd->r->status, &rd->r->status_message);
+}
+
+static void skip_member(reader *rd)
+{
+    gp_json_skip(&rd->j);
+}
+
+gp_json_in_fn gp_json_in_member(const char *key, size_t len)
+{
+    static const struct {
+        const char *name;
+        gp_json_in_fn read;
+    } members[] = {
+        {"hostname", read_hostname}, {"status", read_own_status}, {"hosts_statuses", read_hosts},
+        {"summary", read_summary},   {"query", read_query},       {"rows", gp_json_in_rows},
+        {"progress", read_progress}, {"digest", read_digest},
+    };
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        if (gp_json_is(key, len, members[i].name))
+            return members[i].read;
+    return skip_member;
+}
+
+gp_code gp_json_in_code(gp_json_in *rd, gp_error *err)
+{
+    return rd->code != GP_OK ? rd->code : gp_json_done(&rd->j, err) ? GP_OK : GP_EINVAL;
 }
 
 gp_code gp_result_from_json(const char *text, size_t len, uint64_t max_rows, gp_result *out, gp_error *err)
 {
     reader rd = {.r = out, .max_rows = max_rows, .err = err, .rows.result = out};
+    const char *key;
+    size_t key_len;
     gp_result_init(out);
     gp_json_init(&rd.j, text, len);
-    read_result(&rd);
-    gp_code code = rd.code;
-    if (code == GP_OK && !gp_json_done(&rd.j, err))
-        code = GP_EINVAL;
+    if (gp_json_object(&rd.j))
+        while (gp_json_key(&rd.j, &key, &key_len))
+            gp_json_in_member(key, key_len)(&rd);
+    gp_code code = gp_json_in_code(&rd, err);
     gp_json_free(&rd.j);
     if (code != GP_OK)
         gp_result_free(out);

@@ -18,6 +18,7 @@ struct gp_strpool {
     const char **slots; /* open addressing, power of two */
     size_t mask;
     size_t n;
+    size_t bytes;
     chunk *chunks;
 };
 
@@ -86,6 +87,7 @@ static char *store(gp_strpool *p, const char *s, size_t len)
     memcpy(copy, s, len);
     copy[len] = '\0';
     c->used += len + 1;
+    p->bytes += len + 1;
     return copy;
 }
 
@@ -104,4 +106,9 @@ const char *gp_strpool_add(gp_strpool *p, const char *s, size_t len)
 const char *gp_strpool_find(const gp_strpool *p, const char *s, size_t len)
 {
     return *find(p->slots, p->mask, s, len);
+}
+
+size_t gp_strpool_bytes(const gp_strpool *p)
+{
+    return p->bytes;
 }

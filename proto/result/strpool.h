@@ -13,6 +13,7 @@ gp_strpool *gp_strpool_new(void); /* NULL when out of memory */
 void gp_strpool_free(gp_strpool *p);
 const char *gp_strpool_add(gp_strpool *p, const char *s, size_t len); /* NULL when out of memory */
 
+size_t gp_strpool_bytes(const gp_strpool *p);                                /* of text */
 const char *gp_strpool_find(const gp_strpool *p, const char *s, size_t len); /* NULL: not there */
 
 #endif

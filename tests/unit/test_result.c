@@ -1,4 +1,5 @@
 #include "proto/base/jsonread.h"
+#include "proto/result/json_pieces.h"
 #include "proto/result/result.h"
 
 #include <setjmp.h>
@@ -226,28 +227,135 @@ static void json_round_trips(void **state)
     gp_result_free(&r);
 }
 
+static const char *const bad[] = {
+    "",
+    "[]",
+    "{\"rows\":[{\"attributes\":{\"sip\":\"300.1.1.1\"}}]}",
+    "{\"rows\":[{\"attributes\":{\"dport\":65536}}]}",
+    "{\"rows\":[{\"counters\":{\"br\":-1}}]}",
+    "{\"rows\":[{\"counters\":{\"br\":1.5}}]}",
+    "{\"rows\":[{\"counters\":{\"br\":18446744073709551616}}]}",
+    "{\"rows\":[{\"labels\":{\"iface\":\"a\\u0000b\"}}]}",
+    "{\"status\":{\"code\":\"fine\"}}",
+    "{\"summary\":{\"time_first\":\"yesterday\"}}",
+    "{\"rows\":[]} x",
+    "{\"rows\":[",
+};
+
 static void json_is_checked(void **state)
 {
     (void)state;
-    static const char *const bad[] = {
-        "",
-        "[]",
-        "{\"rows\":[{\"attributes\":{\"sip\":\"300.1.1.1\"}}]}",
-        "{\"rows\":[{\"attributes\":{\"dport\":65536}}]}",
-        "{\"rows\":[{\"counters\":{\"br\":-1}}]}",
-        "{\"rows\":[{\"counters\":{\"br\":1.5}}]}",
-        "{\"rows\":[{\"counters\":{\"br\":18446744073709551616}}]}",
-        "{\"rows\":[{\"labels\":{\"iface\":\"a\\u0000b\"}}]}",
-        "{\"status\":{\"code\":\"fine\"}}",
-        "{\"summary\":{\"time_first\":\"yesterday\"}}",
-        "{\"rows\":[]} x",
-        "{\"rows\":[",
-    };
     gp_result r;
     gp_error err = GP_ERROR_INIT;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(gp_result_from_json(bad[i], strlen(bad[i]), 0, &r, &err), GP_EINVAL);
     assert_int_equal(gp_result_from_json(sample, strlen(sample), 1, &r, &err), GP_ELIMIT);
+}
+
+/* Read as one piece up to `cut`, the rest in pieces. */
+static gp_code read_pieces(const char *text, size_t cut, size_t piece, uint64_t max_rows, gp_result *out,
+                           gp_error *err)
+{
+    gp_result_reader *r = NULL;
+    size_t len = strlen(text);
+    assert_int_equal(gp_result_reader_new(&r, NULL), GP_OK);
+    gp_result_reader_limit(r, max_rows);
+    gp_code rc = gp_result_reader_feed(r, text, cut, err);
+    for (size_t at = cut; at < len && rc == GP_OK; at += piece)
+        rc = gp_result_reader_feed(r, text + at, len - at < piece ? len - at : piece, err);
+    gp_code end = gp_result_reader_finish(r, out, err);
+    if (rc != GP_OK)
+        assert_int_equal(end, rc); /* once wrong, always wrong */
+    gp_result_reader_free(r);
+    return end;
+}
+
+static void assert_same_in_pieces(const char *text, const char *want)
+{
+    size_t len = strlen(text);
+    for (size_t piece = 1; piece < 30; piece += 7)
+        for (size_t cut = 0; cut <= len; cut++) {
+            gp_result r;
+            gp_error err = GP_ERROR_INIT;
+            gp_buf out = GP_BUF_INIT;
+            if (read_pieces(text, cut, piece, 0, &r, &err) != GP_OK)
+                fail_msg("cut at %zu: %s", cut, err.msg);
+            gp_result_to_json(&r, &out);
+            assert_string_equal(out.data, want);
+            gp_buf_free(&out);
+            gp_result_free(&r);
+        }
+}
+
+static void json_may_come_in_pieces(void **state)
+{
+    (void)state;
+    static const char odd[] = " { \"unknown\" : [ {\"a\":\"}]\\\"\"} , -1.5e3 , null ] ,\n\"rows\" : [ "
+                              "{\"counters\":{\"br\":1},\"x\":[[]]} ,\n"
+                              "{\"labels\":{\"iface\":\"e\\u0074h\"},\"attributes\":{},\"counters\":{\"bs\":"
+                              "2}} ] , \"rows\":null, \"hostname\":\"h\", "
+                              "\"rows\":[{\"labels\":{},\"attributes\":{},\"counters\":{\"ps\":3}}], "
+                              "\"status\":{\"code\":\"empty\"}, \"n\": 12 }\n ";
+    gp_result r;
+    gp_buf whole = GP_BUF_INIT;
+    assert_same_in_pieces(sample, sample);
+    assert_int_equal(gp_result_from_json(odd, strlen(odd), 0, &r, NULL), GP_OK);
+    assert_int_equal(r.n_rows, 3);
+    gp_result_to_json(&r, &whole);
+    gp_result_free(&r);
+    assert_same_in_pieces(odd, whole.data);
+    gp_buf_free(&whole);
+}
+
+static void pieces_are_checked(void **state)
+{
+    (void)state;
+    gp_result r;
+    gp_error whole = GP_ERROR_INIT;
+    gp_error err = GP_ERROR_INIT;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        for (size_t cut = 0; cut <= strlen(bad[i]); cut++) {
+            assert_int_equal(gp_result_from_json(bad[i], strlen(bad[i]), 0, &r, &whole), GP_EINVAL);
+            assert_int_equal(read_pieces(bad[i], cut, 1, 0, &r, &err), GP_EINVAL);
+            assert_string_equal(err.msg, whole.msg); /* at the same byte */
+        }
+    assert_int_equal(read_pieces(sample, 0, 9, 1, &r, &err), GP_ELIMIT);
+    assert_non_null(strstr(err.msg, "more than the 1 rows"));
+    assert_int_equal(read_pieces("", 0, 1, 0, &r, &err), GP_EINVAL);
+    for (size_t len = 0; len < strlen(sample); len++) { /* the end is missing */
+        char cut[sizeof sample];
+        memcpy(cut, sample, len);
+        cut[len] = '\0';
+        assert_int_equal(read_pieces(cut, len / 2, 50, 0, &r, &err), GP_EINVAL);
+    }
+}
+
+/* Of a long answer only rows are kept. */
+static void text_is_forgotten(void **state)
+{
+    (void)state;
+    enum { ROWS = 1000 };
+    static const char row[] = "{\"labels\":{\"iface\":\"eth0\",\"host\":\"a host with a long "
+                              "name\"},\"attributes\":{\"sip\":\"10.0.0.1\","
+                              "\"dip\":\"192.168.100.200\",\"proto\":17,\"dport\":53},\"counters\":{\"br\":"
+                              "3034836316,\"bs\":7421687692,"
+                              "\"pr\":3525335,\"ps\":6482049}}";
+    gp_result_reader *r = NULL;
+    gp_result result;
+    size_t most = 0;
+    assert_int_equal(gp_result_reader_new(&r, NULL), GP_OK);
+    assert_int_equal(gp_result_reader_feed(r, "{\"rows\":[", 9, NULL), GP_OK);
+    for (unsigned i = 0; i < ROWS; i++) {
+        assert_int_equal(gp_result_reader_feed(r, ",", i > 0, NULL), GP_OK);
+        assert_int_equal(gp_result_reader_feed(r, row, sizeof row - 1, NULL), GP_OK);
+        most = gp_result_reader_bytes(r) > most ? gp_result_reader_bytes(r) : most;
+    }
+    assert_int_equal(gp_result_reader_feed(r, "]}", 2, NULL), GP_OK);
+    assert_int_equal(gp_result_reader_finish(r, &result, NULL), GP_OK);
+    assert_int_equal(result.n_rows, ROWS);
+    assert_in_range(most, ROWS * sizeof(gp_row), 1024 * sizeof(gp_row) + 1000);
+    gp_result_free(&result);
+    gp_result_reader_free(r);
 }
 
 static void json_reader_reads_what_rfc8259_allows(void **state)
@@ -301,6 +409,9 @@ int main(void)
         cmocka_unit_test(time_bins_add_up),
         cmocka_unit_test(json_round_trips),
         cmocka_unit_test(json_is_checked),
+        cmocka_unit_test(json_may_come_in_pieces),
+        cmocka_unit_test(pieces_are_checked),
+        cmocka_unit_test(text_is_forgotten),
         cmocka_unit_test(json_reader_reads_what_rfc8259_allows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
