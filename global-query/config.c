@@ -130,6 +130,7 @@ static gp_code set_addr(gp_gq_config *c, const char *v, gp_error *err)
 SET_TEXT(tls_cert)
 SET_TEXT(tls_key)
 SET_TEXT(tls_client_ca)
+SET_TEXT(tls_client_scopes)
 SET_TEXT(tokens)
 SET_TEXT(socket_owner)
 SET_TEXT(socket_group)
@@ -325,6 +326,7 @@ static const setting settings[] = {
     {"server.tls.cert", true, set_tls_cert},
     {"server.tls.key", true, set_tls_key},
     {"server.tls.client_ca", true, set_tls_client_ca},
+    {"server.tls.client_scopes", true, set_tls_client_scopes},
     {"server.page", false, set_page},
     {"server.shutdowngraceperiod", true, ignore},
     {"openapi.spec-outfile", true, set_spec},
@@ -508,6 +510,10 @@ static gp_code check(const gp_gq_config *c, gp_error *err)
     if ((c->max_req_per_sec > 0) != (c->max_burst > 0))
         return gp_fail(err, GP_EINVAL,
                        "server.query_rate_limit: max_req_per_sec and max_burst must be given together");
+    if (c->tls_client_scopes && !c->tls_client_ca)
+        return gp_fail(
+            err, GP_EINVAL,
+            "server.tls.client_scopes is set, but not server.tls.client_ca: name the CA of the clients, too");
     if (!c->tls_cert && (c->tls_key || c->tls_client_ca))
         return gp_fail(err, GP_EINVAL,
                        "server.tls.%s is set, but not server.tls.cert: name the certificate, too",
@@ -556,6 +562,7 @@ void gp_gq_config_free(gp_gq_config *c)
     free(c->tls_cert);
     free(c->tls_key);
     free(c->tls_client_ca);
+    free(c->tls_client_scopes);
     free(c->spec_outfile);
     gp_strlist_free(c->cors_origins, c->n_cors_origins);
     *c = (gp_gq_config){0};

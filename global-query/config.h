@@ -5,14 +5,15 @@
  *   logging.level, logging.encoding, logging.destination, hosts.resolver.type, hosts.resolver.config,
  *   hosts.resolvers (file only: a list of {type, config}), querier.type, querier.config,
  *   querier.max_concurrent, server.addr, server.shutdowngraceperiod, server.cors_origins
- * and, beyond v4, server.page, server.tls.cert, server.tls.key, server.tls.client_ca, server.tokens,
- * server.allow_without_token, server.socket.owner, server.socket.group, server.socket.mode,
- * querier.max_queries, querier.max_requests, querier.max_memory, querier.max_response, querier.retries,
- * querier.deadline, querier.breaker.failures, querier.breaker.pause, querier.token_file, querier.tls.ca,
- * querier.tls.cert, querier.tls.key, logging.audit_destination, logging.slow_query,
- * security.user, security.drop_capabilities, security.seccomp, server.limits.max_connections,
- * server.limits.max_connections_per_client, server.limits.max_body, server.limits.max_header,
- * server.limits.request_timeout, server.query_rate_limit.max_req_per_sec, server.query_rate_limit.max_burst
+ * and, beyond v4, server.page, server.tls.cert, server.tls.key, server.tls.client_ca,
+ * server.tls.client_scopes, server.tokens, server.allow_without_token, server.socket.owner,
+ * server.socket.group, server.socket.mode, querier.max_queries, querier.max_requests, querier.max_memory,
+ * querier.max_response, querier.retries, querier.deadline, querier.breaker.failures, querier.breaker.pause,
+ * querier.token_file, querier.tls.ca, querier.tls.cert, querier.tls.key, logging.audit_destination,
+ * logging.slow_query, security.user, security.drop_capabilities, security.seccomp,
+ * server.limits.max_connections, server.limits.max_connections_per_client, server.limits.max_body,
+ * server.limits.max_header, server.limits.request_timeout, server.query_rate_limit.max_req_per_sec,
+ * server.query_rate_limit.max_burst
  *
  * A flag is --name; an environment variable is the name in upper case with '_' for '.' (and '__' for '-').
  * Ownership: gp_gq_config owns its strings.
@@ -50,6 +51,7 @@ typedef struct gp_gq_config {
     int64_t breaker_failures, breaker_pause_ns; /* see breaker.h */
     char *addr;                                 /* localhost:8145, as in v4 */
     char *tls_cert, *tls_key, *tls_client_ca;   /* PEM files; NULL: none */
+    char *tls_client_scopes;                    /* what clients may do; NULL: everything */
     char *tokens;                               /* tokens file; NULL: none */
     bool allow_without_token;
     char *socket_owner, *socket_group;                       /* NULL: who we are */

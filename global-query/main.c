@@ -33,6 +33,8 @@ static void print_help(void)
         "socket\n"
         "      --server.tls.cert FILE, --server.tls.key FILE   serve HTTPS with this certificate (PEM)\n"
         "      --server.tls.client_ca FILE  clients must have a certificate of this CA\n"
+        "      --server.tls.client_scopes FILE  what they may do, by names in their certificates (default: "
+        "everything)\n"
         "      --server.cors_origins L   web pages of these origins may ask (default: none)\n"
         "      --server.page=false       do not serve the web page\n"
         "      --querier.config FILE     how hosts are reached: host: {addr, timeout}\n"

@@ -175,7 +175,7 @@ static gp_code listen_on(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log,
     const gp_http_config http = {
         .addr = cfg->addr,
         .socket = {cfg->socket_owner, cfg->socket_group, cfg->socket_mode},
-        .tls = {cfg->tls_cert, cfg->tls_key, cfg->tls_client_ca},
+        .tls = {cfg->tls_cert, cfg->tls_key, cfg->tls_client_ca, cfg->tls_client_scopes},
         .auth = s->auth,
         .allow_without_token = cfg->allow_without_token,
         .section = "server",

@@ -13,23 +13,15 @@ struct gp_auth {
     gp_log *log;
     gp_tokens keys; /* of the configuration */
     pthread_mutex_t lock;
-    gp_tokens tokens; /* of the file; guarded by lock, as are the following */
-    gp_filestamp stamp;
-    time_t looked_at; /* CLOCK_MONOTONIC, seconds */
+    gp_tokens tokens; /* of the file; guarded by lock, as is */
+    gp_filewatch watch;
 };
-
-static time_t monotonic_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
 
 /* a->lock is held, or nobody else knows of a. */
 static gp_code load(gp_auth *a, gp_error *err)
 {
     gp_tokens fresh;
-    a->stamp = gp_filestamp_take(a->path);
+    gp_filewatch_read(&a->watch, a->path);
     gp_code rc = gp_tokens_load(a->path, &fresh, err);
     if (rc != GP_OK)
         return rc;
@@ -59,7 +51,6 @@ gp_code gp_auth_new(gp_auth **out, const gp_auth_config *cfg, gp_error *err)
     gp_code rc = add_keys(a, cfg, err);
     if (rc == GP_OK && cfg->tokens_file) {
         a->path = strdup(cfg->tokens_file);
-        a->looked_at = monotonic_s();
         rc = a->path ? load(a, err) : gp_fail(err, GP_ENOMEM, "out of memory for tokens");
     }
     if (rc != GP_OK) {
@@ -92,13 +83,8 @@ gp_code gp_auth_reload(gp_auth *a, gp_error *err)
 /* a->lock is held. */
 static void look_again(gp_auth *a)
 {
-    time_t now = monotonic_s();
-    if (!a->path || a->looked_at == now)
-        return;
-    a->looked_at = now;
-    gp_filestamp stamp = gp_filestamp_take(a->path);
     gp_error err = GP_ERROR_INIT;
-    if (gp_filestamp_equal(&stamp, &a->stamp))
+    if (!a->path || !gp_filewatch_changed(&a->watch, a->path))
         return;
     if (load(a, &err) == GP_OK)
         gp_log_info(a->log, "tokens file read again", GP_F_STR("file", a->path),

@@ -1,5 +1,7 @@
 #include "proto/auth/tokens.h"
 
+#include "proto/auth/lines.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +14,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 
-enum { MAX_FILE = 1 << 20, MAX_TOKEN = 1024 };
+enum { MAX_TOKEN = 1024 };
 
 static const char prefix[] = "gp_";
 static const char method[] = "sha256:";
@@ -169,8 +171,9 @@ static gp_code parse_hash(const char *text, gp_token_line *line, gp_error *err)
 }
 
 /* One line without its end; blank ones and comments are nothing. */
-static gp_code parse_line(char *text, gp_tokens *out, gp_error *err)
+static gp_code parse_line(void *ctx, char *text, gp_error *err)
 {
+    gp_tokens *out = ctx;
     static const char blanks[] = " \t\r";
     char *rest = NULL;
     gp_token_line line = {0};
@@ -194,20 +197,8 @@ static gp_code parse_line(char *text, gp_tokens *out, gp_error *err)
 
 gp_code gp_tokens_parse(const char *name, const char *text, size_t len, gp_tokens *out, gp_error *err)
 {
-    gp_code rc = GP_OK;
-    size_t number = 0;
     *out = (gp_tokens){0};
-    for (const char *at = text, *end = text + len; at < end && rc == GP_OK;) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        size_t n = (size_t)((stop ? stop : end) - at);
-        char *line = strndup(at, n);
-        number++;
-        rc = line ? parse_line(line, out, err) : gp_fail(err, GP_ENOMEM, "out of memory for tokens");
-        free(line);
-        if (rc != GP_OK)
-            gp_error_prefix(err, "%s:%zu", name, number);
-        at += n + 1;
-    }
+    gp_code rc = gp_lines_parse(name, text, len, parse_line, out, err);
     if (rc != GP_OK)
         gp_tokens_free(out);
     return rc;
@@ -265,24 +256,9 @@ gp_code gp_tokens_remove(gp_tokens *t, const char *name, gp_error *err)
 gp_code gp_tokens_load(const char *path, gp_tokens *out, gp_error *err)
 {
     *out = (gp_tokens){0};
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return gp_fail_errno(err, errno, "cannot read the tokens file '%s'", path);
-    char *text = malloc(MAX_FILE);
-    size_t n = text ? fread(text, 1, MAX_FILE, f) : 0;
-    bool failed = ferror(f) != 0;
-    int sys = errno;
-    (void)fclose(f);
-    gp_code rc = GP_OK;
-    if (!text)
-        rc = gp_fail(err, GP_ENOMEM, "out of memory for the tokens file '%s'", path);
-    else if (failed)
-        rc = gp_fail_errno(err, sys, "cannot read the tokens file '%s'", path);
-    else if (n == MAX_FILE)
-        rc = gp_fail(err, GP_ELIMIT, "the tokens file '%s' is larger than 1 MiB", path);
-    else
-        rc = gp_tokens_parse(path, text, n, out, err);
-    free(text);
+    gp_code rc = gp_lines_load(path, "tokens file", parse_line, out, err);
+    if (rc != GP_OK)
+        gp_tokens_free(out);
     return rc;
 }
 

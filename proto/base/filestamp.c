@@ -15,3 +15,25 @@ bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b)
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
            a->mtime.tv_nsec == b->mtime.tv_nsec;
 }
+
+static time_t monotonic_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+void gp_filewatch_read(gp_filewatch *w, const char *path)
+{
+    w->stamp = gp_filestamp_take(path);
+    w->looked_at = monotonic_s();
+}
+
+bool gp_filewatch_changed(gp_filewatch *w, const char *path)
+{
+    if (w->looked_at == monotonic_s())
+        return false;
+    gp_filestamp before = w->stamp;
+    gp_filewatch_read(w, path);
+    return !gp_filestamp_equal(&before, &w->stamp);
+}

@@ -1,4 +1,5 @@
-/* filestamp.h - whether a file is still the one that was read, by stat(2). Stateless. */
+/* filestamp.h - whether a file is still the one that was read, by stat(2). A gp_filewatch is for one thread
+ * at a time. */
 #ifndef GP_BASE_FILESTAMP_H
 #define GP_BASE_FILESTAMP_H
 
@@ -17,5 +18,16 @@ typedef struct gp_filestamp {
  * later. */
 gp_filestamp gp_filestamp_take(const char *path);
 bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b);
+
+/* For files that are looked at again whenever somebody uses what they said. */
+typedef struct gp_filewatch {
+    gp_filestamp stamp;
+    time_t looked_at; /* CLOCK_MONOTONIC, seconds */
+} gp_filewatch;
+
+/* The file is about to be read. */
+void gp_filewatch_read(gp_filewatch *w, const char *path);
+/* Whether it has changed since; looks at most once a second, and says so once for each change. */
+bool gp_filewatch_changed(gp_filewatch *w, const char *path);
 
 #endif

@@ -112,7 +112,7 @@ struct gp_http_request {
     gp_buf body;
     bool body_too_large;
     int refused;           /* 401 or 403; 0: may go on */
-    const char *challenge; /* of a refusal: WWW-Authenticate */
+    const char *challenge; /* of a refusal for lack of a token: WWW-Authenticate */
     gp_identity identity;  /* whose token it is; no name: nobody's */
 
     pthread_t thread;

@@ -67,9 +67,11 @@ typedef struct gp_http_observation {
 
 /* Files in PEM. They may be replaced while the server runs: new connections get what is there then. */
 typedef struct gp_http_tls {
-    const char *cert;      /* with the chain behind it; NULL: plain HTTP */
-    const char *key;       /* NULL: in the file of the certificate */
-    const char *client_ca; /* who signs the certificates that clients must have; NULL: they need none */
+    const char *cert;          /* with the chain behind it; NULL: plain HTTP */
+    const char *key;           /* NULL: in the file of the certificate */
+    const char *client_ca;     /* who signs the certificates that clients must have; NULL: they need none */
+    const char *client_scopes; /* what they may do (proto/auth/certificates.h); NULL: everything. Tokens, if
+                                  any are asked for, are needed beside it. Read again, too. */
 } gp_http_tls;
 
 /* Who may connect to a UNIX socket. */

@@ -1,5 +1,6 @@
 #include "proto/http/tls.h"
 
+#include "proto/auth/certificates.h"
 #include "proto/base/filestamp.h"
 
 #include <errno.h>
@@ -28,7 +29,8 @@ typedef struct pem {
 struct gp_tls {
     char *paths[N_FILES]; /* as in pem */
     gp_log *log;
-    pem first; /* as read at the start */
+    gp_certificates *scopes; /* of the clients; NULL: they have all */
+    pem first;               /* as read at the start */
     pthread_mutex_t lock;
     gp_tls_set *current; /* guarded by lock, as are the following */
     gp_filestamp stamps[N_FILES];
@@ -212,6 +214,8 @@ gp_code gp_tls_new(gp_tls **out, const gp_http_tls *cfg, gp_log *log, gp_error *
     }
     if (rc == GP_OK)
         rc = make_set(t, &t->first, &t->current, err);
+    if (rc == GP_OK && cfg->client_scopes)
+        rc = gp_certificates_new(&t->scopes, cfg->client_scopes, log, err);
     if (rc != GP_OK) {
         gp_tls_free(t);
         return rc;
@@ -226,6 +230,7 @@ void gp_tls_free(gp_tls *t)
     if (!t)
         return;
     gp_tls_release(t->current);
+    gp_certificates_free(t->scopes);
     pem_free(&t->first);
     for (size_t i = 0; i < N_FILES; i++)
         free(t->paths[i]);
@@ -257,7 +262,8 @@ gp_code gp_tls_reload(gp_tls *t, gp_error *err)
     pthread_mutex_lock(&t->lock);
     gp_code rc = load(t, err);
     pthread_mutex_unlock(&t->lock);
-    return rc;
+    gp_code scopes = t->scopes ? gp_certificates_reload(t->scopes, rc == GP_OK ? err : NULL) : GP_OK;
+    return rc != GP_OK ? rc : scopes;
 }
 
 /* t->lock is held. A change that is half written does not load; the rest of it is a change again. */
@@ -296,20 +302,74 @@ void gp_tls_pem(const gp_tls *t, const char **cert, const char **key)
 
 /* ---- who the client is --------------------------------------------------------------------------------- */
 
-void gp_tls_peer_name(gnutls_session_t session, char *dst, size_t size)
+enum { NAMES = 32, LOOKED_AT = 256 };
+
+/* Names of a certificate; more than there is room for are left out. */
+typedef struct cert_names {
+    char text[NAMES][GP_CERT_NAME_MAX + 1];
+    const char *list[NAMES];
+    size_t n;
+} cert_names;
+
+/* A name with a NUL in it would be read as another name. */
+static void add_name(cert_names *names, int rc, size_t len)
+{
+    if (rc >= 0 && len > 0 && strlen(names->text[names->n]) == len) {
+        names->list[names->n] = names->text[names->n];
+        names->n++;
+    }
+}
+
+static bool is_text(int kind)
+{
+    return kind == GNUTLS_SAN_DNSNAME || kind == GNUTLS_SAN_URI || kind == GNUTLS_SAN_RFC822NAME;
+}
+
+static void read_names(gnutls_x509_crt_t crt, cert_names *names)
+{
+    size_t len = sizeof names->text[0];
+    int rc =
+        gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, names->text[names->n], &len);
+    add_name(names, rc, len);
+    for (unsigned i = 0; i < LOOKED_AT && names->n < NAMES; i++) {
+        char *text = names->text[names->n];
+        len = sizeof names->text[0] - 1;
+        int kind = gnutls_x509_crt_get_subject_alt_name(crt, i, text, &len, NULL);
+        if (kind == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+            return;
+        if (!is_text(kind))
+            continue;
+        text[len] = '\0';
+        add_name(names, kind, len);
+    }
+}
+
+/* libmicrohttpd's handshake has verified the certificate (verify_client). */
+static void peer_names(gnutls_session_t session, cert_names *names)
 {
     unsigned n = 0;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &n);
     gnutls_x509_crt_t crt;
-    dst[0] = '\0';
+    names->n = 0;
     if (!chain || n == 0 || gnutls_x509_crt_init(&crt) < 0)
         return;
-    size_t len = size;
-    if (gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) < 0 ||
-        gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, dst, &len) < 0) {
-        len = size;
-        if (gnutls_x509_crt_get_subject_alt_name(crt, 0, dst, &len, NULL) < 0)
-            dst[0] = '\0';
-    }
+    if (gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) >= 0)
+        read_names(crt, names);
     gnutls_x509_crt_deinit(crt);
+}
+
+void gp_tls_peer_name(gnutls_session_t session, char *dst, size_t size)
+{
+    cert_names names;
+    peer_names(session, &names);
+    snprintf(dst, size, "%s", names.n ? names.list[0] : "");
+}
+
+gp_scopes gp_tls_peer_scopes(gp_tls *t, gnutls_session_t session)
+{
+    cert_names names;
+    if (!t->scopes)
+        return GP_SCOPE_ALL;
+    peer_names(session, &names);
+    return gp_certificates_scopes(t->scopes, names.list, names.n);
 }

@@ -38,7 +38,10 @@ void gp_tls_release(gp_tls_set *set);
 /* The text of certificate and key, which libmicrohttpd wants to see at its start. */
 void gp_tls_pem(const gp_tls *t, const char **cert, const char **key);
 
-/* Common name (or else the first DNS name) of the certificate that the peer proved to have; "" if none. */
+/* Common name (or else the first of the other names) of the certificate that the peer proved to have; "" if
+ * none. */
 void gp_tls_peer_name(gnutls_session_t session, char *dst, size_t size);
+/* What the peer may do by that certificate: everything, where nothing else is configured. */
+gp_scopes gp_tls_peer_scopes(gp_tls *t, gnutls_session_t session);
 
 #endif

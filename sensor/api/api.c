@@ -116,23 +116,23 @@ static gp_code start_http(gp_sensor_api *a, gp_error *err)
         return GP_OK;
     add_all(&r, a);
     const gp_limits_config *limits = &api->limits;
-    const gp_http_config http = {.addr = api->addr,
-                                 .socket = {api->socket_owner, api->socket_group, api->socket_mode},
-                                 .tls = {api->tls.cert, api->tls.key, api->tls.client_ca},
-                                 .auth = a->auth,
-                                 .allow_without_token = api->allow_without_token,
-                                 .section = "api",
-                                 .max_connections = (unsigned)limits->max_connections,
-                                 .max_connections_per_client = (unsigned)limits->max_connections_per_client,
-                                 .max_body = (size_t)limits->max_body,
-                                 .max_header = (size_t)limits->max_header,
-                                 .request_timeout_s =
-                                     (unsigned)((limits->request_timeout_ns + 999999999) / 1000000000),
-                                 .log = a->cfg.log,
-                                 .audit = a->cfg.audit,
-                                 .server_name = "goprobe",
-                                 .observe = a->metrics ? gp_http_metrics_observe : NULL,
-                                 .observe_ctx = a->metrics};
+    const gp_http_config http = {
+        .addr = api->addr,
+        .socket = {api->socket_owner, api->socket_group, api->socket_mode},
+        .tls = {api->tls.cert, api->tls.key, api->tls.client_ca, api->tls.client_scopes},
+        .auth = a->auth,
+        .allow_without_token = api->allow_without_token,
+        .section = "api",
+        .max_connections = (unsigned)limits->max_connections,
+        .max_connections_per_client = (unsigned)limits->max_connections_per_client,
+        .max_body = (size_t)limits->max_body,
+        .max_header = (size_t)limits->max_header,
+        .request_timeout_s = (unsigned)((limits->request_timeout_ns + 999999999) / 1000000000),
+        .log = a->cfg.log,
+        .audit = a->cfg.audit,
+        .server_name = "goprobe",
+        .observe = a->metrics ? gp_http_metrics_observe : NULL,
+        .observe_ctx = a->metrics};
     return gp_http_start(&a->server, &http, r.items, r.n, err);
 }
 

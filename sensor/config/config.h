@@ -45,6 +45,7 @@ typedef struct gp_tls_config { /* PEM files; may change at any time */
     char *cert;                /* NULL: no TLS */
     char *key;                 /* NULL: in the file of the certificate */
     char *client_ca;           /* NULL: clients need no certificate */
+    char *client_scopes;       /* what they may do; NULL: everything */
 } gp_tls_config;
 
 typedef struct gp_limits_config { /* 0: default */

@@ -471,6 +471,7 @@ void gp_sensor_config_free(gp_sensor_config *cfg)
     free(cfg->api.tls.cert);
     free(cfg->api.tls.key);
     free(cfg->api.tls.client_ca);
+    free(cfg->api.tls.client_scopes);
     gp_yaml_strlist_free(cfg->api.keys.items, cfg->api.keys.n);
     for (size_t i = 0; i < cfg->retention.n_ifaces; i++)
         free(cfg->retention.ifaces[i].iface);

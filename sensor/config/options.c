@@ -38,6 +38,8 @@ static const gp_option options[] = {
     {"api.tls.cert", GP_OPT_STR, AT(api.tls.cert), "certificate (PEM file): serve HTTPS"},
     {"api.tls.client_ca", GP_OPT_STR, AT(api.tls.client_ca),
      "CA (PEM file) of the certificates that clients must have"},
+    {"api.tls.client_scopes", GP_OPT_STR, AT(api.tls.client_scopes),
+     "file of what clients may do, by the names in their certificates (default: everything)"},
     {"api.tls.key", GP_OPT_STR, AT(api.tls.key), "key (PEM file; default: in that of the certificate)"},
     {"api.tokens", GP_OPT_STR, AT(api.tokens), "tokens file, see 'goprobe token --help': ask for tokens"},
     {"autodetection.enabled", GP_OPT_BOOL, AT(autodetect.enabled), "capture every interface that is up"},

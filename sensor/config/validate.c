@@ -115,6 +115,11 @@ static gp_code check_rate(const gp_api_config *api, const char *where, gp_error 
 
 static gp_code check_tls(const gp_tls_config *tls, const char *where, gp_error *err)
 {
+    if (tls->client_scopes && !tls->client_ca)
+        return gp_fail(
+            err, GP_EINVAL,
+            "%sapi.tls.client_scopes is set, but not api.tls.client_ca: name the CA of the clients, too",
+            where);
     if (tls->cert || !(tls->key || tls->client_ca))
         return GP_OK;
     return gp_fail(err, GP_EINVAL, "%sapi.tls.%s is set, but not api.tls.cert: name the certificate, too",

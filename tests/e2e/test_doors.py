@@ -160,6 +160,58 @@ class Doors(TestCase):
         self.assertEqual("log level debug -> info", entries[1]["detail"])
         self.assertRegex(entries[0]["from"], r"^127\.0\.0\.1:\d+$")
 
+    def test_certificates_have_scopes(self):
+        """global-query may ask by its certificate, an operator may change things, and others of the same CA may do nothing."""
+        self.make_ca()
+        self.issue("sensor")
+        self.issue("aggregator", "DNS:gq.example.org")
+        for name in ("operator", "intern"):
+            self.issue(name, "email:someone@example.org")
+        scopes = self.write("clients", "# name scopes\n*.example.org query\noperator query,control\n")
+        sensor = self.start_sensor({"addr": ":8145", "tls": {
+            "cert": self.path("sensor.pem"), "key": self.path("sensor.key"), "client_ca": self.path("ca.pem"),
+            "client_scopes": scopes}}, logging={"audit_destination": self.path("audit.log")})
+        self.wait_for_log(sensor, "started goprobe")
+        endpoints = self.write("endpoints.yaml", json.dumps({"alpha": {"addr": "https://127.0.0.1:8145"}}))
+        server = self.lab.daemon("global-query", self.host.command(
+            GLOBAL_QUERY, "server", "--server.addr", "127.0.0.1:8146", "--querier.config", endpoints,
+            "--querier.tls.ca", self.path("ca.pem"), "--querier.tls.cert", self.path("aggregator.pem"),
+            "--querier.tls.key", self.path("aggregator.key")))
+        self.wait_for_log(server, "started API server")
+
+        def log_level(name, *level, status=0):
+            return self.in_host(GPCTL, "-s", "https://127.0.0.1:8145", "--tls.ca", self.path("ca.pem"), "--tls.cert",
+                                self.path(f"{name}.pem"), "--tls.key", self.path(f"{name}.key"), "log-level", *level,
+                                status=status)
+
+        def ask():
+            out, _ = self.in_host(GOQUERY, "--query.server.addr", "127.0.0.1:8146", "-q", "alpha", "-i", "any", "-f", "-1h",
+                                  "-e", "json", "sip")
+            return json.loads(out)["hosts_statuses"]
+
+        self.assertNotIn("error", [status["code"] for status in ask().values()])
+        log_level("aggregator")
+        _, err = log_level("aggregator", "warn", status=1)
+        self.assertIn('403: the certificate "aggregator" may ask, but not change anything', err)
+        log_level("operator", "debug")
+        _, err = log_level("intern", status=1)
+        self.assertIn('403: the certificate "intern" may do nothing here', err)
+
+        self.write("clients", "operator query,control\n")
+        wait_until("global-query is shut out", lambda: ask()["alpha"]["code"] == "error")
+        self.assertIn('the certificate "aggregator" may do nothing here', ask()["alpha"]["message"])
+        self.write("clients", "operator everything\n")
+        wait_until("a wrong file is named", lambda: log_level("operator") and
+                   "'everything' is no scope" in sensor.output())
+        log_level("operator", "info")
+        self.assertRegex(self.read("audit.log"), r"who=aggregator .* outcome=denied status=403")
+        self.assertRegex(self.read("audit.log"), r"who=operator .* outcome=done status=200")
+        self.assertEqual(0, server.stop())
+        self.assertEqual(0, sensor.stop())
+        without_ca = self.start_sensor({"addr": "127.0.0.1:8145", "tls": {
+            "cert": self.path("sensor.pem"), "key": self.path("sensor.key"), "client_scopes": scopes}}, "without-ca")
+        self.wait_for_log(without_ca, "api.tls.client_scopes is set, but not api.tls.client_ca")
+
     def test_open_addresses_need_a_decision(self):
         refused = self.start_sensor({"addr": ":8145"})
         wait_until("it gave up", lambda: refused.process.poll() is not None)

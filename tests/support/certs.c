@@ -96,16 +96,48 @@ static void name_server(gnutls_x509_crt_t crt)
                      0);
 }
 
-void gp_test_ca_issue(gp_test_ca *ca, gp_test_cert_kind kind, const char *name, const char *path)
+static void sign(gp_test_ca *ca, gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *purpose,
+                 const char *path)
 {
-    gnutls_x509_privkey_t key = new_key();
-    gnutls_x509_crt_t crt = new_crt(name, key, ++ca->serial);
-    const char *purpose = kind == GP_TEST_SERVER ? GNUTLS_KP_TLS_WWW_SERVER : GNUTLS_KP_TLS_WWW_CLIENT;
-    if (kind == GP_TEST_SERVER)
-        name_server(crt);
     assert_int_equal(gnutls_x509_crt_set_key_purpose_oid(crt, purpose, 0), 0);
     assert_int_equal(gnutls_x509_crt_sign2(crt, ca->crt, ca->key, GNUTLS_DIG_SHA256, 0), 0);
     write_pem(path, crt, key);
     gnutls_x509_crt_deinit(crt);
     gnutls_x509_privkey_deinit(key);
+}
+
+void gp_test_ca_issue(gp_test_ca *ca, gp_test_cert_kind kind, const char *name, const char *path)
+{
+    gnutls_x509_privkey_t key = new_key();
+    gnutls_x509_crt_t crt = new_crt(name, key, ++ca->serial);
+    if (kind == GP_TEST_SERVER)
+        name_server(crt);
+    sign(ca, crt, key, kind == GP_TEST_SERVER ? GNUTLS_KP_TLS_WWW_SERVER : GNUTLS_KP_TLS_WWW_CLIENT, path);
+}
+
+/* One name of a SubjectAltName (RFC 5280, 4.2.1.6) in DER; GnuTLS would end it at a NUL. */
+static size_t put_name(unsigned char *at, unsigned char tag, const char *name, size_t len)
+{
+    at[0] = tag;
+    at[1] = (unsigned char)len;
+    memcpy(at + 2, name, len);
+    return len + 2;
+}
+
+void gp_test_ca_issue_client(gp_test_ca *ca, const char *name, const char *dns, size_t dns_len,
+                             const char *uri, const char *path)
+{
+    enum { DNS_NAME = 0x82, URI_NAME = 0x86, SEQUENCE = 0x30, SHORT = 120 };
+    gnutls_x509_privkey_t key = new_key();
+    gnutls_x509_crt_t crt = new_crt(name, key, ++ca->serial);
+    unsigned char names[SHORT + 8] = {SEQUENCE};
+    size_t n = 2;
+    assert_true(dns_len + (uri ? strlen(uri) : 0) < SHORT);
+    if (dns)
+        n += put_name(names + n, DNS_NAME, dns, dns_len);
+    if (uri)
+        n += put_name(names + n, URI_NAME, uri, strlen(uri));
+    names[1] = (unsigned char)(n - 2);
+    assert_int_equal(gnutls_x509_crt_set_extension_by_oid(crt, "2.5.29.17", names, n, 0), 0);
+    sign(ca, crt, key, GNUTLS_KP_TLS_WWW_CLIENT, path);
 }

@@ -1,5 +1,6 @@
 /* Tokens: their file, the command that makes them, and what the HTTP server makes of them. */
 #include "client/gpclient.h"
+#include "proto/auth/certificates.h"
 #include "proto/auth/token_command.h"
 #include "proto/auth/tokens.h"
 #include "proto/http/server.h"
@@ -76,6 +77,52 @@ static void known_hash(void **state)
     assert_false(gp_tokens_check(&t, "gp_test", 6, &who));
     assert_false(gp_tokens_check(&t, "", 0, &who));
     gp_tokens_free(&t);
+}
+
+static void expect_bad_certificates(const char *text, const char *why)
+{
+    gp_certificate_lines l;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_not_equal(gp_certificate_lines_parse("file", text, strlen(text), &l, &err), GP_OK);
+    if (!strstr(err.msg, why))
+        fail_msg("\"%s\" does not say \"%s\"", err.msg, why);
+    assert_int_equal(l.n, 0);
+}
+
+static gp_scopes scopes_of(const gp_certificate_lines *l, const char *a, const char *b)
+{
+    const char *const names[] = {a, b};
+    return gp_certificate_lines_scopes(l, names, b ? 2 : 1);
+}
+
+static void certificates_file(void **state)
+{
+    (void)state;
+    static const char text[] = "# who may do what\n\n \t\r\n"
+                               "grafana query\n"
+                               "  Alice of  Ops \t control,query\r\n"
+                               "*.example.org query\n"
+                               "gq-?? control";
+    gp_certificate_lines l;
+    assert_int_equal(gp_certificate_lines_parse("file", text, sizeof text - 1, &l, NULL), GP_OK);
+    assert_int_equal(l.n, 4);
+    assert_string_equal(l.items[1].name, "Alice of  Ops");
+    assert_int_equal(scopes_of(&l, "Alice of  Ops", NULL), GP_SCOPE_ALL);
+    assert_int_equal(scopes_of(&l, "grafana", NULL), GP_SCOPE_QUERY);
+    assert_int_equal(scopes_of(&l, "Grafana", NULL), GP_SCOPE_QUERY);
+    assert_int_equal(scopes_of(&l, "grafana2", NULL), 0);
+    assert_int_equal(scopes_of(&l, "a.b.example.org", NULL), GP_SCOPE_QUERY);
+    assert_int_equal(scopes_of(&l, "example.org", NULL), 0);
+    assert_int_equal(scopes_of(&l, "unknown", "gq-17"), GP_SCOPE_CONTROL);
+    assert_int_equal(scopes_of(&l, "gq-17", "x.example.org"), GP_SCOPE_QUERY); /* the first line */
+    assert_int_equal(scopes_of(&l, "*", NULL), 0); /* patterns are the file's alone */
+    gp_certificate_lines_free(&l);
+    expect_bad_certificates("grafana", "file:1: a line is: name, scopes");
+    expect_bad_certificates("\ngrafana admin", "file:2: 'admin' is no scope");
+    char line[GP_CERT_NAME_MAX + 20];
+    memset(line, 'a', GP_CERT_NAME_MAX + 1);
+    memcpy(line + GP_CERT_NAME_MAX + 1, " query", 7);
+    expect_bad_certificates(line, "a name of 256 characters");
 }
 
 /* ---- the command --------------------------------------------------------------------------------------- */
@@ -377,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_file),
         cmocka_unit_test(known_hash),
+        cmocka_unit_test(certificates_file),
         cmocka_unit_test_setup_teardown(command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scopes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(control_calls_are_audited, set_up, tear_down),

@@ -22,6 +22,8 @@ typedef struct fixture {
     char ca_file[96], other_file[96], server_file[96], client_file[96], stranger_file[96];
     char addr[64];
     atomic_bool release;
+    const char *scopes; /* file of the clients' scopes; NULL: none */
+    gp_auth *auth;      /* NULL: no token is asked for */
 } fixture;
 
 static void hello(gp_http_request *req, gp_http_response *res, void *ctx)
@@ -43,8 +45,13 @@ static void hold(gp_http_request *req, gp_http_response *res, void *ctx)
 static gp_code start_on(fixture *f, const char *addr, const char *client_ca, gp_error *err)
 {
     const gp_http_route routes[] = {{"GET", "/hello", hello, f, GP_HTTP_QUERY},
-                                    {"GET", "/hold", hold, f, GP_HTTP_QUERY}};
-    const gp_http_config cfg = {.addr = addr, .tls = {.cert = f->server_file, .client_ca = client_ca}};
+                                    {"GET", "/hold", hold, f, GP_HTTP_QUERY},
+                                    {"GET", "/change", hello, f, GP_HTTP_CONTROL},
+                                    {"GET", "/open", hello, f, GP_HTTP_OPEN}};
+    const gp_http_config cfg = {
+        .addr = addr,
+        .tls = {.cert = f->server_file, .client_ca = client_ca, .client_scopes = f->scopes},
+        .auth = f->auth};
     gp_code rc = gp_http_start(&f->server, &cfg, routes, sizeof routes / sizeof routes[0], err);
     if (rc == GP_OK)
         snprintf(f->addr, sizeof f->addr, "https://localhost:%u", gp_http_port(f->server));
@@ -84,6 +91,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     gp_http_stop(f->server);
+    gp_auth_free(f->auth);
     gp_test_ca_free(f->ca);
     gp_test_ca_free(f->other);
     gp_tempdir_remove(f->dir);
@@ -207,6 +215,109 @@ static void broken_replacement_changes_nothing(void **state)
     assert_int_equal(try(f, NULL, f->ca_file, NULL), GP_OK);
 }
 
+static void write_text(const char *path, const char *text)
+{
+    char fresh[128];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    FILE *file = fopen(fresh, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rename(fresh, path), 0);
+}
+
+typedef struct may {
+    bool query, control;
+    const char *why; /* in the message of what it may not; NULL: no matter */
+} may;
+
+static void assert_path(const fixture *f, const char *cert, const char *token, const char *path, bool allowed,
+                        const char *why)
+{
+    gp_client *c = NULL;
+    gp_error err = GP_ERROR_INIT;
+    const gp_client_config cfg = {.addr = f->addr,
+                                  .access = {.ca_file = f->ca_file, .cert_file = cert, .token = token},
+                                  .timeout_ns = INT64_C(20000000000)};
+    assert_int_equal(gp_client_new(&c, &cfg, NULL), GP_OK);
+    gp_code rc = get(c, path, "hello", &err);
+    if (rc != (allowed ? GP_OK : GP_EPERM))
+        fail_msg("%s: %s", path, rc == GP_OK ? "allowed" : err.msg);
+    if (!allowed && why && !strstr(err.msg, why))
+        fail_msg("%s, not %s", err.msg, why);
+    gp_client_free(c);
+}
+
+static void assert_may(const fixture *f, const char *cert, const char *token, may want)
+{
+    assert_path(f, cert, token, "/open", true, NULL);
+    assert_path(f, cert, token, "/hello", want.query, want.why);
+    assert_path(f, cert, token, "/change", want.control, want.why);
+}
+
+static void certificates_have_scopes_by_their_names(void **state)
+{
+    fixture *f = *state;
+    static const may everything = {true, true, NULL};
+    static const may nothing = {false, false, "\"nobody\" may do nothing here"};
+    char scopes[96];
+    char dns[96];
+    char uri[96];
+    char nobody[96];
+    char forged[96];
+    in_dir(f, "scopes", scopes, sizeof scopes);
+    in_dir(f, "dns.pem", dns, sizeof dns);
+    in_dir(f, "uri.pem", uri, sizeof uri);
+    in_dir(f, "nobody.pem", nobody, sizeof nobody);
+    in_dir(f, "forged.pem", forged, sizeof forged);
+    gp_test_ca_issue_client(f->ca, "some host", "GQ.example.org", 14, NULL, dns);
+    gp_test_ca_issue_client(f->ca, "another", "x.example.net", 13, "spiffe://example.org/ops/bob", uri);
+    gp_test_ca_issue_client(f->ca, "nobody", "example.org", 11, NULL, nobody);
+    gp_test_ca_issue_client(f->ca, "nobody", "gq.example.org\0.evil.net", 24, NULL, forged);
+    write_text(scopes, "# name  scopes\n\n gpctl of Alice\tquery,control \n*.example.org query\n"
+                       "spiffe://example.org/ops/* control\nx.example.net query\n");
+    f->scopes = scopes;
+    assert_int_equal(start(f, f->ca_file, NULL), GP_OK);
+    assert_may(f, f->client_file, NULL, everything);
+    assert_may(f, dns, NULL, (may){true, false, "\"some host\" may ask, but not change anything"});
+    assert_may(f, uri, NULL, everything); /* control includes query; the first line counts */
+    assert_may(f, nobody, NULL, nothing);
+    assert_may(f, forged, NULL, nothing);
+
+    write_text(scopes, "nobody query,control\n");
+    for (int i = 0; i < 100; i++) { /* it is read again by itself */
+        gp_client *c = client(f, NULL, f->ca_file, nobody);
+        gp_code rc = get(c, "/change", "hello", NULL);
+        gp_client_free(c);
+        if (rc == GP_OK)
+            break;
+        poll(NULL, 0, 50);
+    }
+    assert_may(f, nobody, NULL, everything);
+    assert_may(f, f->client_file, NULL, (may){.why = "\"gpctl of Alice\" may do nothing here"});
+    write_text(scopes, "nobody everything\n");
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_http_reload(f->server, &err), GP_EINVAL);
+    assert_non_null(strstr(err.msg, "scopes:1: 'everything' is no scope"));
+    assert_may(f, nobody, NULL, everything); /* what was wrong changes nothing */
+}
+
+static void token_and_certificate_must_both_allow_it(void **state)
+{
+    fixture *f = *state;
+    static const char *const all[] = {"a-key-of-every-scope"};
+    const gp_auth_config auth = {.keys = all, .n_keys = 1};
+    char scopes[96];
+    in_dir(f, "scopes", scopes, sizeof scopes);
+    write_text(scopes, "gpctl* query\n");
+    f->scopes = scopes;
+    assert_int_equal(gp_auth_new(&f->auth, &auth, NULL), GP_OK);
+    assert_int_equal(start(f, f->ca_file, NULL), GP_OK);
+    assert_may(f, f->client_file, all[0], (may){true, false, NULL});
+    assert_may(f, f->client_file, NULL, (may){false, false, "a token is needed"});
+    assert_may(f, f->client_file, "wrong", (may){false, false, "not known here"});
+}
+
 static void says_what_is_wrong_with_a_file(void **state)
 {
     fixture *f = *state;
@@ -223,6 +334,10 @@ static void says_what_is_wrong_with_a_file(void **state)
     assert_non_null(strstr(err.msg, "/dev/null"));
     cfg.tls = (gp_http_tls){.cert = f->server_file, .client_ca = "/dev/zero"};
     assert_int_equal(gp_http_start(&s, &cfg, NULL, 0, &err), GP_EINVAL);
+    cfg.tls = (gp_http_tls){
+        .cert = f->server_file, .client_ca = f->ca_file, .client_scopes = "/nonexistent/scopes"};
+    assert_int_equal(gp_http_start(&s, &cfg, NULL, 0, &err), GP_ENOTFOUND);
+    assert_non_null(strstr(err.msg, "/nonexistent/scopes"));
 }
 
 int main(void)
@@ -233,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(asks_clients_for_their_certificate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_is_replaced_while_connections_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_replacement_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(certificates_have_scopes_by_their_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(token_and_certificate_must_both_allow_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_what_is_wrong_with_a_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
