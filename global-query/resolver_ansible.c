@@ -10,8 +10,9 @@ typedef struct ansible_resolver {
     gp_watched *file;
 } ansible_resolver;
 
-static gp_code load(const char *path, void **content, gp_error *err)
+static gp_code load(const char *path, gp_log *log, void **content, gp_error *err)
 {
+    (void)log;
     gp_hostset *set = NULL;
     gp_code rc = gp_inventory_load(path, &set, err);
     *content = set;

@@ -105,8 +105,9 @@ static gp_code read_hosts(static_hosts *h, const gp_yaml_node *root, const char 
     return rc;
 }
 
-static gp_code load_hosts(const char *path, void **content, gp_error *err)
+static gp_code load_hosts(const char *path, gp_log *log, void **content, gp_error *err)
 {
+    (void)log;
     gp_yaml_doc *doc = NULL;
     static_hosts *h = calloc(1, sizeof *h);
     if (!h)

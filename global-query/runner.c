@@ -1,5 +1,6 @@
 #include "global-query/runner.h"
 
+#include "global-query/endpoints_file.h"
 #include "global-query/topk.h"
 
 #include <malloc.h>
@@ -15,7 +16,10 @@ typedef struct asked_host {
     const char *name;
     const char *addr;            /* by the resolver; NULL: the endpoint's */
     const gp_endpoint *endpoint; /* NULL: unknown */
-    gp_args args;                /* what it is asked in this round, where that is its own */
+    const char *token;           /* of its own; NULL: none */
+    gp_watched *token_file;      /* of that; NULL: not of a file */
+    gp_watched_content *token_handle;
+    gp_args args; /* what it is asked in this round, where that is its own */
     gp_status_code failure;
     char *why; /* NULL: it has not failed */
     bool done; /* in this round */
@@ -31,7 +35,10 @@ typedef struct turn {
 typedef struct fleet_query {
     gp_runner *runner;
     const gp_endpoints *endpoints;
+    gp_watched **tokens;                  /* of the endpoints; NULL: they say themselves */
     gp_watched_content *endpoints_handle; /* NULL: not of a file */
+    gp_client_access access;              /* of hosts that have none of their own */
+    gp_watched_content *token_handle;     /* of that; NULL: not of a file */
     const gp_stmt *stmt;
     const gp_query_hooks *hooks;
     gp_args args; /* what hosts are asked in the first round */
@@ -89,13 +96,25 @@ static const char *either(const char *own, const char *common)
     return own ? own : common;
 }
 
-static gp_client_access access_of(const gp_endpoint *at, const gp_client_access *common)
+static gp_client_access access_of(const asked_host *h, const gp_client_access *common)
 {
+    const gp_endpoint *at = h->endpoint;
     bool own_cert = at->tls_cert != NULL; /* a key belongs to its certificate */
-    return (gp_client_access){.token = either(at->token, common->token),
+    return (gp_client_access){.token = either(h->token, common->token),
                               .ca_file = either(at->tls_ca, common->ca_file),
                               .cert_file = own_cert ? at->tls_cert : common->cert_file,
                               .key_file = own_cert ? at->tls_key : common->key_file};
+}
+
+/* What its file says now is its token for the whole query. */
+static void take_token(const fleet_query *q, asked_host *h)
+{
+    if (!h->endpoint)
+        return;
+    h->token = h->endpoint->token;
+    h->token_file = q->tokens ? q->tokens[h->endpoint - q->endpoints->items] : NULL;
+    if (h->token_file)
+        h->token = gp_watched_take(h->token_file, &h->token_handle);
 }
 
 /* The first named come first among those that are equally slow. */
@@ -134,6 +153,7 @@ static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *er
         q->hosts[i].name = list->items[i].name;
         q->hosts[i].addr = list->items[i].addr;
         q->hosts[i].endpoint = gp_endpoints_find(q->endpoints, list->items[i].name);
+        take_token(q, &q->hosts[i]);
     }
     take_turns(q);
     return GP_OK;
@@ -452,11 +472,11 @@ static void reach(const fleet_query *q, const asked_host *h, gp_fanout_host *f)
     if (h->endpoint) {
         f->addr = h->endpoint->addr;
         f->timeout_ns = h->endpoint->timeout_ns;
-        f->access = access_of(h->endpoint, &q->runner->access);
+        f->access = access_of(h, &q->access);
     } else if (h->addr) {
         f->addr = h->addr;
         f->timeout_ns = default_timeout_ns;
-        f->access = q->runner->access;
+        f->access = q->access;
     }
 }
 
@@ -585,22 +605,40 @@ static void free_query(fleet_query *q)
     for (size_t i = 0; q->hosts && i < q->n_hosts; i++) {
         gp_args_free(&q->hosts[i].args);
         free(q->hosts[i].why);
+        if (q->hosts[i].token_file)
+            gp_watched_give(q->hosts[i].token_file, q->hosts[i].token_handle);
     }
     gp_topk_free(q->topk);
     gp_args_free(&q->args);
     if (q->endpoints_handle)
         gp_watched_give(q->runner->endpoints_file, q->endpoints_handle);
+    if (q->token_handle)
+        gp_watched_give(q->runner->token_file, q->token_handle);
     free(q->hosts);
     free(q->turns);
     free(q->list);
     free(q->index);
 }
 
+/* What the files say now holds for the whole query. */
+static void take_files(fleet_query *q)
+{
+    const gp_runner *r = q->runner;
+    q->endpoints = r->endpoints;
+    if (!q->endpoints) {
+        const gp_endpoints_content *c = gp_watched_take(r->endpoints_file, &q->endpoints_handle);
+        q->endpoints = &c->list;
+        q->tokens = c->tokens;
+    }
+    q->access = r->access;
+    if (r->token_file)
+        q->access.token = gp_watched_take(r->token_file, &q->token_handle);
+}
+
 static gp_code run_query(fleet_query *q, const gp_args *args, gp_result *out, gp_error *err)
 {
     gp_host_list hosts = {0};
-    if (!q->endpoints)
-        q->endpoints = gp_watched_take(q->runner->endpoints_file, &q->endpoints_handle);
+    take_files(q);
     gp_code rc = resolve_hosts(q, args, &hosts, err);
     if (rc != GP_OK)
         gp_error_prefix(err, "failed to resolve host list");
@@ -623,7 +661,7 @@ gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, co
                       gp_result *out, gp_problem *problem, gp_error *err)
 {
     gp_runner *r = runner;
-    fleet_query q = {.runner = r, .endpoints = r->endpoints, .stmt = stmt, .hooks = hooks};
+    fleet_query q = {.runner = r, .stmt = stmt, .hooks = hooks};
     if (!args->query_hosts || !*args->query_hosts)
         return no_hosts(problem, err);
     start_clock(&q);

@@ -48,12 +48,13 @@ typedef struct gp_runner {
     gp_fanout *fanout;
     const gp_resolvers *resolvers;
     const gp_endpoints *endpoints; /* NULL: those of the file */
-    gp_watched *endpoints_file;
-    gp_breaker *breaker; /* NULL: none */
-    gp_pace *pace;       /* NULL: hosts are asked in the order in which they are named */
+    gp_watched *endpoints_file;    /* endpoints_file.h */
+    gp_breaker *breaker;           /* NULL: none */
+    gp_pace *pace;                 /* NULL: hosts are asked in the order in which they are named */
     gp_fleet_limits limits;
     gp_fleet_counts counts;
-    gp_client_access access;        /* for hosts that have none of their own */
+    gp_client_access access;        /* for hosts that have none of their own; its token comes from: */
+    gp_watched *token_file;         /* NULL: there is none */
     const char *id;                 /* of this aggregator among all; NULL: none, loops are not noticed */
     gp_ratelimit *rate;             /* of queries; NULL: no limit */
     atomic_int_fast64_t trimmed_ns; /* internal: when memory was given back last */

@@ -2,6 +2,7 @@
 
 #include "global-query/endpoints_file.h"
 #include "global-query/runner.h"
+#include "global-query/token_file.h"
 #include "global_query_openapi.h" /* generated: global_query_openapi[] */
 #include "proto/base/version.h"
 #include "proto/http/answer.h"
@@ -30,7 +31,6 @@ struct gp_gq_service {
     gp_log *log;
     gp_log *own_audit; /* NULL: audit lines go to the log */
     gp_auth *auth;     /* NULL: no token is asked for */
-    char *sensor_token;
     gp_http_metrics *metrics;
     gp_page *page; /* NULL: not served */
     gp_http_server *server;
@@ -52,11 +52,12 @@ gp_openapi gp_gq_openapi(void)
 }
 
 /* What sensors are shown that have nothing of their own in the endpoints file. */
-static gp_code prepare_access(gp_gq_service *s, const gp_gq_config *cfg, gp_error *err)
+static gp_code prepare_access(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, gp_error *err)
 {
-    gp_code rc = cfg->token_file ? gp_client_token_from_file(cfg->token_file, &s->sensor_token, err) : GP_OK;
-    s->runner.access = (gp_client_access){s->sensor_token, cfg->sensor_ca, cfg->sensor_cert, cfg->sensor_key};
-    return rc;
+    s->runner.access = (gp_client_access){NULL, cfg->sensor_ca, cfg->sensor_cert, cfg->sensor_key};
+    if (!cfg->token_file)
+        return GP_OK;
+    return gp_watched_open(&s->runner.token_file, &gp_token_file, cfg->token_file, log, err);
 }
 
 /* No two aggregators have the same, wherever they run. */
@@ -111,7 +112,7 @@ static gp_code prepare(gp_gq_service *s, const gp_gq_config *cfg, gp_log *log, g
     if (rc == GP_OK)
         rc = make_id(s, err);
     if (rc == GP_OK)
-        rc = prepare_access(s, cfg, err);
+        rc = prepare_access(s, cfg, log, err);
     if (rc == GP_OK && cfg->audit_destination)
         rc = gp_log_open(&s->own_audit, cfg->audit_destination, cfg->level, cfg->encoding, err);
     if (rc == GP_OK && cfg->max_req_per_sec > 0)
@@ -237,9 +238,9 @@ void gp_gq_stop(gp_gq_service *s)
     gp_auth_free(s->auth);
     gp_ratelimit_free(s->runner.rate);
     gp_log_close(s->own_audit);
-    free(s->sensor_token);
     gp_fanout_free(s->runner.fanout);
     gp_watched_close(s->runner.endpoints_file);
+    gp_watched_close(s->runner.token_file);
     gp_breaker_free(s->runner.breaker);
     gp_pace_free(s->runner.pace);
     gp_resolvers_free(&s->resolvers);

@@ -37,7 +37,7 @@ static gp_code load(const gp_watched *w, gp_watched_content **out, gp_error *err
     if (!c)
         return gp_fail(err, GP_ENOMEM, "out of memory for %s", w->path);
     c->users = 1;
-    gp_code rc = w->kind->load(w->path, &c->data, err);
+    gp_code rc = w->kind->load(w->path, w->log, &c->data, err);
     if (rc != GP_OK) {
         free(c);
         return rc;

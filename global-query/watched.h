@@ -17,7 +17,8 @@ typedef struct gp_watched gp_watched;
 
 typedef struct gp_watched_kind {
     const char *what; /* for the log: "endpoints" */
-    gp_code (*load)(const char *path, void **content, gp_error *err);
+    /* log: for what happens to the content later; may be NULL. */
+    gp_code (*load)(const char *path, gp_log *log, void **content, gp_error *err);
     void (*free)(void *content);
 } gp_watched_kind;
 

@@ -110,11 +110,12 @@ class Doors(TestCase):
         self.follow_an_id(person)
         self.rotate(sensor, admin)
         self.replace_certificate(gpctl)
+        renewed = self.renew_token(ask, person)
         self.audit(admin)
         self.assertEqual(0, server.stop())
         self.assertEqual(0, sensor.stop())
         logs = self.read("goprobe.json") + self.read("goprobe.json.1") + self.read("audit.json") + server.output()
-        for secret in (admin, fleet, person):
+        for secret in (admin, fleet, person, renewed):
             self.assertNotIn(secret, logs)
 
     def curl(self, *args, token=None):
@@ -147,6 +148,17 @@ class Doors(TestCase):
         self.issue("sensor")
         wait_until("the new certificate is served", lambda: self.certificate() not in (old, ""))
         self.in_host(*gpctl, "status", "--token.file", self.path("admin.token"))
+
+    def renew_token(self, ask, person):
+        """The sensor gets a new token for global-query, which notices that its file has changed."""
+        def status():
+            return json.loads(self.in_host(*ask, env={"GOQUERY_TOKEN": person})[0])["hosts_statuses"]["alpha"]
+        self.run_tool(GOPROBE, "token", "remove", "fleet", "--file", self.path("tokens"))
+        wait_until("the old token is gone", lambda: status()["code"] == "error")
+        self.assertIn("401: this token is not known here", status()["message"])
+        token = self.token(GOPROBE, "fleet")
+        wait_until("the new token is shown", lambda: status()["code"] != "error")
+        return token
 
     def certificate(self):
         done = subprocess.run(self.host.command("openssl", "s_client", "-connect", "127.0.0.1:8145"), input="",

@@ -632,6 +632,82 @@ static void the_service_answers(void **state)
     gp_tempdir_remove(dir);
 }
 
+static void ask_service(unsigned port)
+{
+    char addr[64];
+    gp_client *client = NULL;
+    gp_args args;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    snprintf(addr, sizeof addr, "127.0.0.1:%u", port);
+    assert_int_equal(gp_client_new(&client, &(gp_client_config){.addr = addr}, NULL), GP_OK);
+    gp_args_init(&args);
+    gp_args_set(&args.query, "sip", NULL);
+    gp_args_set(&args.ifaces, "any", NULL);
+    gp_args_set(&args.query_hosts, "any", NULL);
+    if (gp_client_query(client, &args, &r, NULL, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    gp_result_free(&r);
+    gp_args_free(&args);
+    gp_client_free(client);
+}
+
+/* A file of tokens that changes is looked at again after a second; the next query shows what is in it. */
+static void tokens_for_hosts_are_read_again(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "a"}, {.host = "b"}, {.host = "c"}};
+    char dir[GP_TEMPDIR_LEN];
+    char endpoints[128];
+    char own[128];
+    char common[128];
+    char common_flag[160];
+    gp_buf yaml = GP_BUF_INIT;
+    gp_gq_command command;
+    gp_gq_config cfg;
+    gp_gq_service *service = NULL;
+    gp_error err = GP_ERROR_INIT;
+    gp_tempdir_make(dir);
+    snprintf(endpoints, sizeof endpoints, "%s/endpoints.yaml", dir);
+    snprintf(own, sizeof own, "%s/own", dir);
+    snprintf(common, sizeof common, "%s/common", dir);
+    snprintf(common_flag, sizeof common_flag, "--querier.token_file=%s", common);
+    write_file(own, "own-1\n");
+    write_file(common, "common-1\n");
+    for (size_t i = 0; i < 3; i++) {
+        start_sensor(&s[i]);
+        gp_buf_printf(&yaml, "%s: {addr: '127.0.0.1:%u'%s%s}\n", s[i].host, gp_http_port(s[i].server),
+                      i < 2 ? ", token_file: " : "", i < 2 ? own : "");
+    }
+    write_file(endpoints, yaml.data);
+    char *argv[] = {"global-query", "server", "--server.addr=127.0.0.1:0", "--querier.config", endpoints,
+                    common_flag,    NULL};
+    if (gp_gq_config_load(6, argv, &command, &cfg, &err) != GP_OK ||
+        gp_gq_start(&service, &cfg, NULL, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    static const char *const said[][2] = {{NULL, NULL}, {"own-2\n", "common-2\n"}, {"", "two words\n"}};
+    static const char *const want[][2] = {{"Bearer own-1", "Bearer common-1"},
+                                          {"Bearer own-2", "Bearer common-2"},
+                                          {"Bearer own-2", "Bearer common-2"}};
+    for (size_t i = 0; i < 3; i++) {
+        if (said[i][0]) {
+            write_file(own, said[i][0]);
+            write_file(common, said[i][1]);
+            usleep(1100000);
+        }
+        ask_service(gp_gq_port(service));
+        assert_string_equal(s[0].authorization, want[i][0]);
+        assert_string_equal(s[1].authorization, want[i][0]);
+        assert_string_equal(s[2].authorization, want[i][1]);
+    }
+    gp_gq_stop(service);
+    gp_gq_config_free(&cfg);
+    for (size_t i = 0; i < 3; i++)
+        gp_http_stop(s[i].server);
+    gp_buf_free(&yaml);
+    gp_tempdir_remove(dir);
+}
+
 static void wrong_settings_are_named(void **state)
 {
     (void)state;
@@ -675,6 +751,7 @@ int main(void)
         cmocka_unit_test(circles_and_long_ways_are_refused),
         cmocka_unit_test(no_more_queries_than_allowed),
         cmocka_unit_test(the_service_answers),
+        cmocka_unit_test(tokens_for_hosts_are_read_again),
         cmocka_unit_test(wrong_settings_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,7 +226,8 @@ static void *take_and_give(void *ctx)
     taking *t = ctx;
     while (!atomic_load(&t->stop)) {
         gp_watched_content *handle;
-        const gp_endpoints *e = gp_watched_take(t->file, &handle);
+        const gp_endpoints_content *c = gp_watched_take(t->file, &handle);
+        const gp_endpoints *e = &c->list;
         assert_true(e->n == 1 || e->n == 2);
         assert_non_null(gp_endpoints_find(e, "a"));
         gp_watched_give(t->file, handle);
