@@ -1,11 +1,18 @@
 #include "proto/base/unixsock.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { SOCKET_MODE = 0660, MAX_NAME_DATA = 16 << 10 };
 
 static bool nobody_listens(const struct sockaddr_un *sun)
 {
@@ -37,5 +44,60 @@ gp_code gp_unix_socket_clear(const char *path, gp_error *err)
                        path);
     if (unlink(path) != 0 && errno != ENOENT)
         return gp_fail_errno(err, errno, "cannot remove the stale socket '%s'", path);
+    return GP_OK;
+}
+
+/* A number, or the name of a user or group, which `find` knows. */
+static gp_code id_of(const char *text, const char *what, bool (*find)(const char *name, unsigned *id),
+                     unsigned *id, gp_error *err)
+{
+    char *end = NULL;
+    if (!text || find(text, id))
+        return GP_OK;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    if (errno || *end || end == text || text[0] == '-' || n >= UINT_MAX)
+        return gp_fail(err, GP_ENOTFOUND, "there is no %s named '%s'", what, text);
+    *id = (unsigned)n;
+    return GP_OK;
+}
+
+static bool find_user(const char *name, unsigned *id)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char data[MAX_NAME_DATA];
+    if (getpwnam_r(name, &entry, data, sizeof data, &found) != 0 || !found)
+        return false;
+    *id = found->pw_uid;
+    return true;
+}
+
+static bool find_group(const char *name, unsigned *id)
+{
+    struct group entry;
+    struct group *found = NULL;
+    char data[MAX_NAME_DATA];
+    if (getgrnam_r(name, &entry, data, sizeof data, &found) != 0 || !found)
+        return false;
+    *id = found->gr_gid;
+    return true;
+}
+
+gp_code gp_unix_socket_give(const char *path, const gp_unix_socket_access *access, gp_error *err)
+{
+    unsigned owner = UINT_MAX; /* chown(2): unchanged */
+    unsigned group = UINT_MAX;
+    gp_code rc = id_of(access->owner, "user", find_user, &owner, err);
+    if (rc == GP_OK)
+        rc = id_of(access->group, "group", find_group, &group, err);
+    if (rc != GP_OK)
+        return rc;
+    /* The mode first: a file that was given away is no longer ours to change. */
+    if (chmod(path, access->mode ? access->mode : SOCKET_MODE) != 0)
+        return gp_fail_errno(err, errno, "cannot set the mode of the socket '%s'", path);
+    if ((owner != UINT_MAX || group != UINT_MAX) && lchown(path, owner, group) != 0)
+        return gp_fail_errno(err, errno, "cannot give the socket '%s' to %s:%s", path,
+                             access->owner ? access->owner : "", access->group ? access->group : "");
     return GP_OK;
 }

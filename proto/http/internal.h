@@ -27,7 +27,7 @@ typedef struct gp_listener {
     ino_t ino;
 } gp_listener;
 
-gp_code gp_listen(gp_listener *out, const char *addr, const gp_http_socket *socket, gp_error *err);
+gp_code gp_listen(gp_listener *out, const char *addr, const gp_unix_socket_access *socket, gp_error *err);
 void gp_listener_close(gp_listener *l);
 
 /* A connection, from before its first byte (connection.c). */

@@ -3,11 +3,8 @@
 #include "proto/http/internal.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, SOCKET_MODE = 0660, MAX_NAME_DATA = 16 << 10 };
+enum { BACKLOG = 128 };
 
 static gp_code fail_close(gp_error *err, int fd, const char *what, const char *addr)
 {
@@ -33,63 +30,8 @@ static gp_code fail_close(gp_error *err, int fd, const char *what, const char *a
     return gp_fail_errno(err, sys, "cannot listen on %s: %s", addr, what);
 }
 
-/* A number, or the name of a user or group, which `find` knows. */
-static gp_code id_of(const char *text, const char *what, bool (*find)(const char *name, unsigned *id),
-                     unsigned *id, gp_error *err)
-{
-    char *end = NULL;
-    if (!text || find(text, id))
-        return GP_OK;
-    errno = 0;
-    unsigned long n = strtoul(text, &end, 10);
-    if (errno || *end || end == text || text[0] == '-' || n >= UINT_MAX)
-        return gp_fail(err, GP_ENOTFOUND, "there is no %s named '%s'", what, text);
-    *id = (unsigned)n;
-    return GP_OK;
-}
-
-static bool find_user(const char *name, unsigned *id)
-{
-    struct passwd entry;
-    struct passwd *found = NULL;
-    char data[MAX_NAME_DATA];
-    if (getpwnam_r(name, &entry, data, sizeof data, &found) != 0 || !found)
-        return false;
-    *id = found->pw_uid;
-    return true;
-}
-
-static bool find_group(const char *name, unsigned *id)
-{
-    struct group entry;
-    struct group *found = NULL;
-    char data[MAX_NAME_DATA];
-    if (getgrnam_r(name, &entry, data, sizeof data, &found) != 0 || !found)
-        return false;
-    *id = found->gr_gid;
-    return true;
-}
-
-/* Before listen(2) nobody can connect, so there is no moment in which the wrong ones may. */
-static gp_code set_access(const char *path, const gp_http_socket *access, gp_error *err)
-{
-    unsigned owner = UINT_MAX; /* chown(2): unchanged */
-    unsigned group = UINT_MAX;
-    gp_code rc = id_of(access->owner, "user", find_user, &owner, err);
-    if (rc == GP_OK)
-        rc = id_of(access->group, "group", find_group, &group, err);
-    if (rc != GP_OK)
-        return rc;
-    /* The mode first: a file that was given away is no longer ours to change. */
-    if (chmod(path, access->mode ? access->mode : SOCKET_MODE) != 0)
-        return gp_fail_errno(err, errno, "cannot set the mode of the socket '%s'", path);
-    if ((owner != UINT_MAX || group != UINT_MAX) && lchown(path, owner, group) != 0)
-        return gp_fail_errno(err, errno, "cannot give the socket '%s' to %s:%s", path,
-                             access->owner ? access->owner : "", access->group ? access->group : "");
-    return GP_OK;
-}
-
-static gp_code listen_unix(gp_listener *out, const char *path, const gp_http_socket *access, gp_error *err)
+static gp_code listen_unix(gp_listener *out, const char *path, const gp_unix_socket_access *access,
+                           gp_error *err)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     gp_code rc = gp_unix_socket_clear(path, err);
@@ -101,7 +43,8 @@ static gp_code listen_unix(gp_listener *out, const char *path, const gp_http_soc
         return gp_fail_errno(err, errno, "cannot make a UNIX socket");
     if (bind(fd, (const struct sockaddr *)&sun, sizeof sun) != 0)
         return fail_close(err, fd, "bind", path);
-    rc = set_access(path, access, err);
+    /* Before listen(2) nobody can connect, so there is no moment in which the wrong ones may. */
+    rc = gp_unix_socket_give(path, access, err);
     if (rc != GP_OK) {
         close(fd);
         unlink(path);
@@ -248,7 +191,7 @@ static gp_code listen_tcp(gp_listener *out, const char *addr, gp_error *err)
     return rc;
 }
 
-gp_code gp_listen(gp_listener *out, const char *addr, const gp_http_socket *socket, gp_error *err)
+gp_code gp_listen(gp_listener *out, const char *addr, const gp_unix_socket_access *socket, gp_error *err)
 {
     *out = (gp_listener){.fd = -1};
     if (strncmp(addr, "unix:", 5) == 0)

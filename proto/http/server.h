@@ -16,6 +16,7 @@
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
 #include "proto/base/log.h"
+#include "proto/base/unixsock.h"
 #include "proto/query/problem.h"
 
 #include <sys/types.h>
@@ -74,15 +75,9 @@ typedef struct gp_http_tls {
                                   any are asked for, are needed beside it. Read again, too. */
 } gp_http_tls;
 
-/* Who may connect to a UNIX socket. */
-typedef struct gp_http_socket {
-    const char *owner, *group; /* names or numbers; NULL: who we are */
-    mode_t mode;               /* 0: 0660 */
-} gp_http_socket;
-
 typedef struct gp_http_config {
-    const char *addr; /* where to listen */
-    gp_http_socket socket;
+    const char *addr;             /* where to listen */
+    gp_unix_socket_access socket; /* where that is a UNIX socket */
     gp_http_tls tls;
     gp_auth
         *auth; /* whose tokens are asked for; NULL: everybody may do everything. Must outlive the server. */

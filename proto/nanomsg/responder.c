@@ -24,7 +24,6 @@ enum {
     MAX_TOKEN = 1024,
     MAX_REQUEST_ID = 128,
     DEFAULT_MAX_QUERIES = 256,
-    SOCKET_MODE = 0660,
     BACKOFF_MS = 100
 };
 
@@ -486,27 +485,35 @@ static gp_code listen_tcp(gp_responder *r, const char *addr, const char *text, g
     return GP_OK;
 }
 
-/* nanomsg would remove any file that it finds, and die of one that it cannot: look first. */
-static gp_code listen_ipc(gp_responder *r, const char *addr, const char *text, gp_error *err)
+/* nanomsg would remove any file that it finds, and die of one that it cannot: look first. It binds and
+ * listens at once: nobody may connect before the socket has been given to those who may. */
+static gp_code listen_ipc(gp_responder *r, const char *addr, const char *text,
+                          const gp_unix_socket_access *access, gp_error *err)
 {
     const char *path = text + strlen("ipc://");
     gp_code rc = gp_unix_socket_clear(path, err);
     if (rc != GP_OK)
         return rc;
-    mode_t before = umask(0777 & ~SOCKET_MODE); /* no moment in which others may connect */
+    mode_t before = umask(0777);
     int bound = nn_bind(r->socket, text);
     int sys = nn_errno();
     umask(before);
-    return bound >= 0 ? GP_OK : bind_failed(addr, sys, err);
+    if (bound < 0)
+        return bind_failed(addr, sys, err);
+    rc = gp_unix_socket_give(path, access, err);
+    if (rc != GP_OK)
+        unlink(path);
+    return rc;
 }
 
-static gp_code listen_on(gp_responder *r, const char *addr, gp_error *err)
+static gp_code listen_on(gp_responder *r, const char *addr, const gp_unix_socket_access *access,
+                         gp_error *err)
 {
     gp_nanomsg_addr at;
     gp_code rc = gp_nanomsg_addr_resolve(addr, &at, err);
     if (rc != GP_OK)
         return rc;
-    return at.ipc ? listen_ipc(r, addr, at.text, err) : listen_tcp(r, addr, at.text, err);
+    return at.ipc ? listen_ipc(r, addr, at.text, access, err) : listen_tcp(r, addr, at.text, err);
 }
 
 static gp_code open_socket(gp_responder *r, gp_error *err)
@@ -539,7 +546,7 @@ gp_code gp_responder_start(gp_responder **out, const gp_responder_config *cfg, g
     pthread_cond_init(&r->ended, NULL);
     gp_code rc = open_socket(r, err);
     for (size_t i = 0; i < cfg->n_addrs && rc == GP_OK; i++)
-        rc = listen_on(r, cfg->addrs[i], err);
+        rc = listen_on(r, cfg->addrs[i], &cfg->socket, err);
     if (rc == GP_OK) {
         int failed = pthread_create(&r->receiver, NULL, receive, r);
         r->receiving = failed == 0;

@@ -12,6 +12,7 @@
 #ifndef GP_NANOMSG_RESPONDER_H
 #define GP_NANOMSG_RESPONDER_H
 
+#include "proto/base/unixsock.h"
 #include "proto/service/query_run.h"
 
 typedef struct gp_responder gp_responder;
@@ -19,6 +20,7 @@ typedef struct gp_responder gp_responder;
 typedef struct gp_responder_config {
     const char *const *addrs; /* addr.h */
     size_t n_addrs;
+    gp_unix_socket_access socket;  /* of those that are UNIX sockets */
     const gp_query_runner *runner; /* must outlive the responder */
     /* Whether this token, or "" for none, may ask; otherwise 401. NULL: everybody may. */
     bool (*authorize)(void *ctx, const char *token);

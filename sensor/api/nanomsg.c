@@ -47,12 +47,14 @@ gp_code gp_api_start_nanomsg(gp_sensor_api *a, gp_error *err)
     gp_code rc = check_open(a, err);
     if (rc != GP_OK)
         return rc;
-    const gp_responder_config cfg = {.addrs = (const char *const *)n->addrs.items,
-                                     .n_addrs = n->addrs.n,
-                                     .runner = &a->runner,
-                                     .authorize = a->auth ? authorize : NULL,
-                                     .authorize_ctx = a,
-                                     .log = a->cfg.log};
+    const gp_responder_config cfg = {
+        .addrs = (const char *const *)n->addrs.items,
+        .n_addrs = n->addrs.n,
+        .socket = {a->limits.socket_owner, a->limits.socket_group, a->limits.socket_mode},
+        .runner = &a->runner,
+        .authorize = a->auth ? authorize : NULL,
+        .authorize_ctx = a,
+        .log = a->cfg.log};
     return gp_responder_start(&a->responder, &cfg, err);
 }
 

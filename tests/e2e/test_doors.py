@@ -285,12 +285,22 @@ class Doors(TestCase):
         self.assertEqual(0, without.stop())
 
     def test_socket(self):
-        sock = self.path("sock")
-        sensor = self.start_sensor({"addr": f"unix:{sock}", "socket": {"group": "daemon", "mode": "0620"}})
+        sock, asked = self.path("sock"), self.path("asked")
+        sensor = self.start_sensor({"addr": f"unix:{sock}", "socket": {"group": "daemon", "mode": "0620"}},
+                                   nanomsg={"addr": [f"ipc://{asked}"]})
         self.wait_for_log(sensor, "started goprobe")
         st = os.stat(sock)
         self.assertEqual(0o620, stat.S_IMODE(st.st_mode))
         self.assertEqual(1, st.st_gid)
+        st = os.stat(asked)
+        self.assertEqual((0o620, 1), (stat.S_IMODE(st.st_mode), st.st_gid))
+        os.chmod(self.lab.dir, 0o755)
+        for group, status in ((1, 0), (65534, 1)):
+            for addr in (f"unix:{sock}", f"nanomsg+ipc://{asked}"):
+                _, err = self.run_tool("setpriv", "--reuid=65534", f"--regid={group}", "--clear-groups", GOQUERY,
+                                       "--query.server.addr", addr, "-q", "any", "-i", "any", "-f", "-1h", "sip",
+                                       status=status)
+                self.assertEqual(status, int("Permission denied" in err), err)
         self.run_tool(GPCTL, "-s", f"unix:{sock}", "log-level", "debug")
         self.run_tool(GPCTL, "-s", f"unix:{sock}", "config", "--reload")
         self.assertRegex(sensor.output(), r'level=audit msg="control call" who=anonymous from="?unix:uid=0,pid=\d+"?')

@@ -406,8 +406,8 @@ static void unix_socket_has_owner_group_and_mode(void **state)
     assert_non_null(strstr(err.msg, "no group named 'no-such-group'"));
     assert_int_equal(access(path, F_OK), -1);
     bool root = geteuid() == 0;
-    cfg.socket =
-        (gp_http_socket){.owner = root ? "12345" : NULL, .group = root ? "daemon" : NULL, .mode = 0666};
+    cfg.socket = (gp_unix_socket_access){
+        .owner = root ? "12345" : NULL, .group = root ? "daemon" : NULL, .mode = 0666};
     assert_int_equal(serve(f, &cfg, &err), GP_OK);
     umask(old);
     assert_int_equal(stat(path, &st), 0);

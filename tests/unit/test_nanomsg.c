@@ -10,6 +10,7 @@
 #include "tests/support/tempdir.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
 #include <pthread.h>
@@ -724,6 +725,44 @@ static void sockets_of_others_are_left_alone(void **state)
     stop(&f);
 }
 
+static void ipc_sockets_have_owner_group_and_mode(void **state)
+{
+    (void)state;
+    fake f;
+    gp_error err = GP_ERROR_INIT;
+    gp_responder *second = NULL;
+    gp_result r;
+    struct stat st;
+    char path[128];
+    char addr[140];
+    char ask_addr[150];
+    bool root = geteuid() == 0;
+    start(&f);
+    snprintf(path, sizeof path, "%s/given", f.dir);
+    snprintf(addr, sizeof addr, "ipc://%s", path);
+    snprintf(ask_addr, sizeof ask_addr, "nanomsg+ipc://%s", path);
+    const char *const addrs[] = {addr};
+    gp_responder_config cfg = {
+        .addrs = addrs, .n_addrs = 1, .runner = &f.runner, .socket = {.group = "no-such-group"}};
+    assert_int_equal(gp_responder_start(&second, &cfg, &err), GP_ENOTFOUND);
+    assert_non_null(strstr(err.msg, "no group named 'no-such-group'"));
+    assert_int_equal(access(path, F_OK), -1);
+    cfg.socket = (gp_unix_socket_access){
+        .owner = root ? "12345" : NULL, .group = root ? "daemon" : NULL, .mode = 0606};
+    if (gp_responder_start(&second, &cfg, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0606);
+    if (root) {
+        assert_int_equal(st.st_uid, 12345);
+        assert_int_equal(st.st_gid, getgrnam("daemon")->gr_gid);
+    }
+    assert_int_equal(ask(ask_addr, "sip", 5000, &r, NULL, &err), GP_OK);
+    gp_result_free(&r);
+    gp_responder_stop(second);
+    stop(&f);
+}
+
 int main(void)
 {
     /* ThreadSanitizer does not see the lock that glibc takes when it reads a time zone for the first time. */
@@ -747,6 +786,7 @@ int main(void)
         cmocka_unit_test(answers_under_way_share_a_bound),
         cmocka_unit_test(rubbish_on_the_socket_changes_nothing),
         cmocka_unit_test(sockets_of_others_are_left_alone),
+        cmocka_unit_test(ipc_sockets_have_owner_group_and_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
