@@ -286,6 +286,17 @@ static void print_statuses(gp_result *r)
     }
 }
 
+/* A table for programs has no place for them. */
+static void warn_on_stderr(const gp_result *r)
+{
+    static const char before[] = "Warning: host ";
+    gp_buf text = GP_BUF_INIT;
+    (void)gp_report_warnings(r, before, before, SIZE_MAX, &text);
+    if (text.len)
+        fputs(text.data, stderr);
+    gp_buf_free(&text);
+}
+
 static gp_code resolve_names(const gp_stmt *s, gp_result *r, gp_dns_names **names, gp_error *err)
 {
     struct timespec start;
@@ -312,9 +323,10 @@ static gp_code print_result(const options *o, const gp_stmt *s, gp_result *r, gp
         const gp_report_options opt = {&s->type, s->direction,   s->sort_by,
                                        names,    o->query_stats, gp_term_colored(STDOUT_FILENO)};
         print_statuses(r);
-        if (code == GP_OK && s->format == GP_FORMAT_CSV)
+        if (code == GP_OK && s->format == GP_FORMAT_CSV) {
+            warn_on_stderr(r);
             gp_report_csv(r, &opt, &out);
-        else if (code == GP_OK)
+        } else if (code == GP_OK)
             gp_report_txt(r, &opt, &out);
     }
     if (code == GP_OK && out.failed)

@@ -329,6 +329,30 @@ static void put_ifaces(const gp_result *r, bool as_column, gp_buf *out)
     gp_buf_putc(out, '\n');
 }
 
+static bool has_warning(const gp_host_status *h)
+{
+    return h->code == GP_STATUS_OK && h->message && *h->message;
+}
+
+size_t gp_report_warnings(const gp_result *r, const char *first, const char *more, size_t most, gp_buf *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_hosts; i++)
+        if (has_warning(&r->hosts[i]) && n++ < most)
+            gp_buf_printf(out, "%s%s: %s\n", n == 1 ? first : more, r->hosts[i].host, r->hosts[i].message);
+    return n;
+}
+
+/* Of a fleet that is ill all over, a few say enough. */
+static void put_warnings(const gp_result *r, gp_buf *out)
+{
+    enum { SHOWN = 10 };
+    static const char more[] = "\t: ";
+    size_t n = gp_report_warnings(r, "Warnings\t: ", more, SHOWN, out);
+    if (n > SHOWN)
+        gp_buf_printf(out, "%sand %zu more hosts, see the JSON format\n", more, n - SHOWN);
+}
+
 static void put_query_stats(const gp_query_stats *s, gp_buf *out)
 {
     gp_buf_puts(out, "Bytes loaded\t: ");
@@ -364,6 +388,7 @@ static void put_footer(const gp_result *r, const gp_report_options *o, gp_buf *o
     gp_buf_putc(out, '\n');
     if (o->query_stats && r->has_stats)
         put_query_stats(&r->stats, out);
+    put_warnings(r, out);
 }
 
 static void put_aligned(const gp_buf *text, const gp_tabs *tabs, gp_buf *out)

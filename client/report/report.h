@@ -19,7 +19,13 @@ typedef struct gp_report_options {
     bool color;                /* of txt */
 } gp_report_options;
 
+/* txt tells at its end which hosts answered, but not with all that was asked for; csv does not, so that it
+ * can be read by programs. */
 void gp_report_txt(const gp_result *r, const gp_report_options *opt, gp_buf *out);
 void gp_report_csv(const gp_result *r, const gp_report_options *opt, gp_buf *out);
+
+/* That alone: a line for each of the first `most` such hosts, with `first` before the first of them and
+ * `more` before the others. Says how many there are. */
+size_t gp_report_warnings(const gp_result *r, const char *first, const char *more, size_t most, gp_buf *out);
 
 #endif

@@ -7,6 +7,7 @@ prints instead of testing; see the README there.
 
 import dataclasses
 import difflib
+import glob
 import os
 import re
 import shlex
@@ -138,6 +139,25 @@ class KnownAnswers(unittest.TestCase):
         self.assertNotIn("Traffic", run(GOQUERY, "-d db -i eth0 -f 1704067200 --plot -e csv sip", self.folder)[1])
         _, only_in, _ = run(GOQUERY, "-d db -i eth0 -f 1704067200 -l 1704081600 --plot --in sip", self.folder)
         self.assertNotIn("  out ", only_in)
+
+    def test_what_was_skipped(self):
+        """A damaged column costs its blocks; the table says so, and a table for programs leaves that to stderr."""
+        damaged = os.path.join(self.folder, "damaged")
+        shutil.copytree(os.path.join(self.folder, "db"), damaged)
+        column = sorted(glob.glob(os.path.join(damaged, "eth0", "*", "*", "*", "sip.gpf")))[0]
+        with open(column, "r+b") as f:
+            f.truncate(os.path.getsize(column) // 2)
+        says = r"HOST: \d+ damaged or unreadable blocks or days were skipped"
+        ask = "-d damaged -i eth0,eth1 -f 1704067200 -l 1704240000"
+        host = re.escape(socket.gethostname())
+        status, output, _ = run(GOQUERY, f"{ask} sip", self.folder)
+        self.assertEqual(0, status)
+        self.assertRegex(output, rf"Query stats +: .*\nWarnings +: {says.replace('HOST', host)}.*\n\n$")
+        status, output, messages = run(GOQUERY, f"{ask} -e csv sip", self.folder)
+        self.assertEqual(0, status)
+        self.assertNotIn("skipped", output)
+        self.assertRegex(messages, rf"Warning: host {says.replace('HOST', host)}")
+        self.assertNotIn("Warnings", run(GOQUERY, ask.replace("damaged", "db") + " sip", self.folder)[1])
 
     def test_misspelt_columns(self):
         status, _, messages = run(GOQUERY, "-d db -i eth0 sip,dprot", self.folder)
