@@ -16,6 +16,7 @@ typedef struct asked_host {
     const char *name;
     const char *addr;            /* by the resolver; NULL: the endpoint's */
     const gp_endpoint *endpoint; /* NULL: unknown */
+    gp_buf below;                /* hosts below it that are asked, if it is asked for some only */
     const char *token;           /* of its own; NULL: none */
     gp_watched *token_file;      /* of that; NULL: not of a file */
     gp_watched_content *token_handle;
@@ -139,24 +140,61 @@ static void take_turns(const fleet_query *q)
     qsort(q->turns, q->n_hosts, sizeof *q->turns, slowest_first);
 }
 
+/* The endpoint before the first slash of a name; NULL: there is none. */
+static const gp_endpoint *find_above(const gp_endpoints *e, const char *name, const char **below)
+{
+    char above[256];
+    const char *slash = strchr(name, '/');
+    size_t len = slash ? (size_t)(slash - name) : 0;
+    if (len == 0 || len >= sizeof above || slash[1] == '\0')
+        return NULL;
+    memcpy(above, name, len);
+    above[len] = '\0';
+    *below = slash + 1;
+    return gp_endpoints_find(e, above);
+}
+
+/* The aggregator with these hosts below it: one question asks for all of them. */
+static asked_host *find_group(const fleet_query *q, const gp_endpoint *above)
+{
+    for (size_t i = 0; i < q->n_hosts; i++)
+        if (q->hosts[i].endpoint == above && q->hosts[i].below.len)
+            return &q->hosts[i];
+    return NULL;
+}
+
+static gp_code add_host(fleet_query *q, const gp_named_host *named, gp_error *err)
+{
+    const char *below = NULL;
+    const gp_endpoint *e = gp_endpoints_find(q->endpoints, named->name);
+    const gp_endpoint *above = e || named->addr ? NULL : find_above(q->endpoints, named->name, &below);
+    asked_host *h = above ? find_group(q, above) : NULL;
+    if (!h) {
+        h = &q->hosts[q->n_hosts++];
+        h->name = above ? above->host : named->name;
+        h->addr = named->addr;
+        h->endpoint = above ? above : e;
+        take_token(q, h);
+    }
+    if (below)
+        gp_buf_printf(&h->below, "%s%s", h->below.len ? "," : "", below);
+    return h->below.failed ? gp_fail(err, GP_ENOMEM, "out of memory for the names of hosts") : GP_OK;
+}
+
 static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *err)
 {
     size_t n = list->n;
+    gp_code rc = GP_OK;
     q->hosts = calloc(n + 1, sizeof *q->hosts);
     q->turns = calloc(n + 1, sizeof *q->turns);
     q->list = calloc(n + 1, sizeof *q->list);
     q->index = calloc(n + 1, sizeof *q->index);
     if (!q->hosts || !q->turns || !q->list || !q->index)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
-    q->n_hosts = n;
-    for (size_t i = 0; i < n; i++) {
-        q->hosts[i].name = list->items[i].name;
-        q->hosts[i].addr = list->items[i].addr;
-        q->hosts[i].endpoint = gp_endpoints_find(q->endpoints, list->items[i].name);
-        take_token(q, &q->hosts[i]);
-    }
+    for (size_t i = 0; i < n && rc == GP_OK; i++)
+        rc = add_host(q, &list->items[i], err);
     take_turns(q);
-    return GP_OK;
+    return rc;
 }
 
 /* ---- the way of a question through aggregators --------------------------------------------------------- */
@@ -363,12 +401,22 @@ static bool is_refusal(const gp_result *r)
     return r->status == GP_STATUS_TOO_MANY_REQUESTS || r->status == GP_STATUS_ERROR;
 }
 
+/* A sensor answers for itself, whichever hosts are asked for, and gives its name. */
+static bool is_no_aggregator(const asked_host *h, const gp_result *r)
+{
+    return h->below.len && r->hostname && *r->hostname;
+}
+
 static void take_answer(fleet_query *q, size_t i, gp_result *result)
 {
     gp_error err = GP_ERROR_INIT;
     if (is_refusal(result)) {
         lose_host(q, i, result->status,
                   result->status_message ? result->status_message : gp_status_name(result->status));
+        return;
+    }
+    if (is_no_aggregator(&q->hosts[i], result)) {
+        lose_host(q, i, GP_STATUS_ERROR, "has no hosts below it: it is a sensor");
         return;
     }
     gp_code rc = gp_topk_add(q->topk, i, result, &err);
@@ -442,13 +490,20 @@ static void tick(void *ctx)
 
 /* ---- running ------------------------------------------------------------------------------------------- */
 
+/* Which of its hosts an aggregator is to ask; NULL: all. */
+static const char *hosts_below(const asked_host *h)
+{
+    return h->below.len ? h->below.data : h->endpoint ? h->endpoint->hosts : NULL;
+}
+
 /* The host's own arguments: what the round asks of it, and which of its hosts an aggregator is to ask. */
 static gp_code set_args(fleet_query *q, asked_host *h, const gp_topk_ask *ask, gp_error *err)
 {
     gp_args_free(&h->args);
     gp_code rc = gp_args_copy(&q->args, &h->args, err);
-    if (rc == GP_OK && h->endpoint && h->endpoint->hosts)
-        rc = gp_args_set(&h->args.query_hosts, h->endpoint->hosts, err);
+    const char *below = hosts_below(h);
+    if (rc == GP_OK && below)
+        rc = gp_args_set(&h->args.query_hosts, below, err);
     if (rc != GP_OK)
         return rc;
     h->args.num_results = ask->num_results;
@@ -487,8 +542,7 @@ static gp_code add_to_round(fleet_query *q, size_t i, const gp_topk_ask *ask, si
     reach(q, h, f);
     f->max_rows = ask->num_results + 1; /* one too many shows that there are too many */
     q->index[(*n)++] = i;
-    bool own = gp_narrow_any(&ask->narrow) || ask->num_results != q->args.num_results ||
-               (h->endpoint && h->endpoint->hosts);
+    bool own = gp_narrow_any(&ask->narrow) || ask->num_results != q->args.num_results || hosts_below(h);
     if (!own)
         return GP_OK;
     f->args = &h->args;
@@ -604,6 +658,7 @@ static void free_query(fleet_query *q)
 {
     for (size_t i = 0; q->hosts && i < q->n_hosts; i++) {
         gp_args_free(&q->hosts[i].args);
+        gp_buf_free(&q->hosts[i].below);
         free(q->hosts[i].why);
         if (q->hosts[i].token_file)
             gp_watched_give(q->hosts[i].token_file, q->hosts[i].token_handle);
@@ -647,7 +702,7 @@ static gp_code run_query(fleet_query *q, const gp_args *args, gp_result *out, gp
     if (rc == GP_OK)
         rc = make_args(q, args, err);
     if (rc == GP_OK)
-        rc = gp_topk_new(&q->topk, q->stmt, hosts.n, q->runner->limits.max_bytes, err);
+        rc = gp_topk_new(&q->topk, q->stmt, q->n_hosts, q->runner->limits.max_bytes, err);
     if (rc == GP_OK)
         rc = run_rounds(q, err);
     if (rc == GP_OK)

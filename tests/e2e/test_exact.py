@@ -130,6 +130,31 @@ class Exact(TestCase):
         self.assertEqual({"a": "ok", "gone": "error", "mid/gone": "error"},
                          {h: s["code"] for h, s in got["hosts_statuses"].items()})
 
+    def test_some_leaves_of_a_tree(self):
+        """"left/a" is a below the aggregator left, on any number of levels; nobody else is asked."""
+        _, above = self.lab.global_query(self.lab.top, {"tree": f"unix:{self.tree}", "d": self.sensors["d"].addr}, "above")
+
+        def leaves(path, hosts):
+            got, _ = ask(path, "sip", query_hosts=hosts, num_results=10**9, sum_hosts=True)
+            return got, {h: s["code"] for h, s in got["hosts_statuses"].items()}
+
+        for path, hosts, names in ((self.tree, "left/a", "a"), (self.tree, "left/b,right/c,left/a", "abc"),
+                                   (above, "tree/left/a,tree/right/c", "ac"), (above, "d,tree/left/b", "bd"),
+                                   (above, "tree/d", "d"), (above, "tree/left", "ab")):
+            with self.subTest(hosts=hosts):
+                got, codes = leaves(path, hosts)
+                self.assertEqual({n: "ok" for n in names}, codes)
+                sums = {}
+                for n in names:
+                    for row in self.everything("sip")[n]["rows"]:
+                        into = sums.setdefault(key_of(row), {})
+                        for c, v in row["counters"].items():
+                            into[c] = into.get(c, 0) + v
+                self.assertEqual(sums, {key_of(r): r["counters"] for r in got["rows"]})
+        got, codes = leaves(self.tree, "d/a,left/nobody,left/a,nowhere/a,left/")
+        self.assertEqual({"a": "ok", "d": "error", "nobody": "error", "nowhere/a": "error", "left/": "error"}, codes)
+        self.assertIn("has no hosts below it", got["hosts_statuses"]["d"]["message"])
+
     def test_v4_clients_see_what_they_know(self):
         got, headers = ask(self.flat, "sip")
         self.assertEqual({"$schema", "status", "hosts_statuses", "summary", "query", "rows"}, set(got))

@@ -107,7 +107,9 @@ typedef struct fake_sensor {
     gp_http_server *server;
     char request_id[GP_REQUEST_ID_MAX + 1]; /* of the last query */
     char authorization[128];
-    char peer[64];      /* who sent it */
+    char peer[64];  /* who sent it */
+    bool is_sensor; /* it names itself, as aggregators do not */
+    char body[1024];
     atomic_uint *turns; /* counts the queries of all; NULL: nobody does */
     unsigned turn;      /* of the last query */
 } fake_sensor;
@@ -120,6 +122,9 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
     snprintf(s->request_id, sizeof s->request_id, "%s", gp_http_request_id(req));
     snprintf(s->authorization, sizeof s->authorization, "%s", authorization ? authorization : "");
     snprintf(s->peer, sizeof s->peer, "%s", gp_http_peer(req));
+    size_t len;
+    const char *body = gp_http_body(req, &len);
+    snprintf(s->body, sizeof s->body, "%.*s", (int)len, body);
     s->turn = s->turns ? atomic_fetch_add(s->turns, 1) : 0;
     for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
         usleep(10000);
@@ -147,6 +152,7 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
     r.first = (gp_time){.sec = 1000, .set = true};
     r.last = (gp_time){.sec = 2000, .set = true};
     gp_result_add_iface(&r, "eth0", NULL);
+    r.hostname = s->is_sensor ? gp_result_intern(&r, s->host) : NULL;
     gp_result_set_host(&r, s->host, GP_STATUS_OK, NULL, NULL);
     gp_result_to_json(&r, &res->body);
     gp_result_free(&r);
@@ -564,6 +570,32 @@ static void circles_and_long_ways_are_refused(void **state)
     }
 }
 
+static void hosts_below_an_aggregator_are_asked_together(void **state)
+{
+    (void)state;
+    fake_sensor s[] = {{.host = "sensor", .bytes = 1, .is_sensor = true}, {.host = "site", .bytes = 2}};
+    fleet f;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    const gp_query_hooks hooks = {0};
+    start_fleet(&f, s, 2, "");
+    f.runner.limits.max_concurrent = 1; /* our sensor is not made to be asked twice at a time */
+    assert_int_equal(ask(&f, "site/a,sensor,site/rack/b,sensor/x,nowhere/c,/d,site/", &hooks, &r, &err),
+                     GP_OK);
+    assert_int_equal(atomic_load(&s[1].asked), 1);
+    assert_non_null(strstr(s[1].body, "\"query_hosts\":\"a,rack/b\""));
+    assert_int_equal(r.totals.bytes_rcvd, 3);
+    assert_int_equal(status_of(&r, "site")->code, GP_STATUS_OK);
+    assert_int_equal(status_of(&r, "sensor")->code, GP_STATUS_OK);
+    assert_non_null(strstr(status_of(&r, "sensor/sensor")->message, "has no hosts below it"));
+    static const char *const unknown[] = {"nowhere/c", "/d", "site/"};
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(strstr(status_of(&r, unknown[i])->message, "couldn't find endpoint"));
+    assert_int_equal(r.n_hosts, 6);
+    gp_result_free(&r);
+    stop_fleet(&f, s, 2);
+}
+
 static void no_more_queries_than_allowed(void **state)
 {
     (void)state;
@@ -749,6 +781,7 @@ int main(void)
         cmocka_unit_test(a_pace_follows_its_host),
         cmocka_unit_test(huge_answers_fail_alone),
         cmocka_unit_test(circles_and_long_ways_are_refused),
+        cmocka_unit_test(hosts_below_an_aggregator_are_asked_together),
         cmocka_unit_test(no_more_queries_than_allowed),
         cmocka_unit_test(the_service_answers),
         cmocka_unit_test(tokens_for_hosts_are_read_again),
