@@ -25,6 +25,9 @@ typedef struct gp_exchange gp_exchange;
  * the loop.) */
 gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err);
 void gp_loop_free(gp_loop *l); /* no exchange may be left */
+/* How many connections of HTTP to keep for later. libcurl's own measure is how many requests are under way,
+ * so that it would close most of them whenever the last hosts of a query answer. */
+void gp_loop_keep(gp_loop *l, size_t connections);
 
 /* Bytes that answers under way may take together (fanout.h). */
 typedef struct gp_in_flight {

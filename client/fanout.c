@@ -22,6 +22,7 @@ struct gp_fanout {
     pthread_mutex_t lock;
     gp_loop *idle[KEPT_LOOPS];
     size_t n_idle;
+    size_t n_taken;
 };
 
 /* A query as it is sent. */
@@ -90,17 +91,23 @@ void gp_fanout_free(gp_fanout *f)
     free(f);
 }
 
+/* Loops share what is kept: hosts must not end up with a connection from each query of a busy hour. */
 static gp_code take_loop(gp_fanout *f, gp_loop **out, gp_error *err)
 {
     pthread_mutex_lock(&f->lock);
     *out = f->n_idle ? f->idle[--f->n_idle] : NULL;
+    size_t kept = KEPT_CONNECTIONS / ++f->n_taken;
     pthread_mutex_unlock(&f->lock);
-    return *out ? GP_OK : gp_loop_new(out, f->pool, err);
+    gp_code rc = *out ? GP_OK : gp_loop_new(out, f->pool, err);
+    if (rc == GP_OK)
+        gp_loop_keep(*out, kept ? kept : 1);
+    return rc;
 }
 
 static void give_back(gp_fanout *f, gp_loop *l)
 {
     pthread_mutex_lock(&f->lock);
+    f->n_taken--;
     bool keep = l && f->n_idle < KEPT_LOOPS;
     if (keep)
         f->idle[f->n_idle++] = l;
@@ -321,7 +328,8 @@ gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, con
         rc = drive(&r, err);
     for (size_t i = 0; i < n && r.tasks; i++)
         end_task(&r, &r.tasks[i]);
-    give_back(f, r.loop);
+    if (r.tasks)
+        give_back(f, r.loop);
     question_free(&r.question);
     free(r.tasks);
     return rc;

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, KEPT_CONNECTIONS = 1024 /* of libcurl */ };
+enum { EVENTS = 64 };
 
 struct gp_loop {
     CURLM *multi;
@@ -51,15 +51,17 @@ static int on_curl_timer(CURLM *multi, long ms, void *ctx)
     return 0;
 }
 
-/* How many connections libcurl keeps would follow from how many requests are under way, so that it would
- * close most of them when the last hosts of a query answer. */
-static bool set_up(gp_loop *l)
+static bool set_callbacks(gp_loop *l)
 {
     return curl_multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
            curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l) == CURLM_OK &&
            curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
-           curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l) == CURLM_OK &&
-           curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS) == CURLM_OK;
+           curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l) == CURLM_OK;
+}
+
+void gp_loop_keep(gp_loop *l, size_t connections)
+{
+    (void)curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)connections);
 }
 
 gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err)
@@ -72,7 +74,7 @@ gp_code gp_loop_new(gp_loop **out, gp_connpool *pool, gp_error *err)
     l->multi = curl_multi_init();
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->curl_epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!l->multi || l->epoll < 0 || l->curl_epoll < 0 || !set_up(l)) {
+    if (!l->multi || l->epoll < 0 || l->curl_epoll < 0 || !set_callbacks(l)) {
         gp_code rc = l->multi ? gp_fail_errno(err, errno, "cannot wait for hosts")
                               : gp_fail(err, GP_ENOMEM, "out of memory for asking hosts");
         gp_loop_free(l);

@@ -242,6 +242,8 @@ static void drop_read(gp_result_reader *r)
     j->before += read;
     r->text.len -= read;
     memmove(r->text.data, r->text.data + read, r->text.len);
+    if (r->stage == AT_END && r->text.len == 0)
+        gp_buf_free(&r->text);
 }
 
 static gp_code read_on(gp_result_reader *r)
