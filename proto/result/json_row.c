@@ -105,30 +105,34 @@ static int64_t timestamp(cursor *c, gp_row_reader *r)
     return t.sec;
 }
 
-static bool dotted_quad(const char *text, size_t len, gp_addr *out)
+/* A dotted quad and the closing quote, as inet_pton takes it; otherwise nothing is passed over. */
+static inline bool dotted_quad(cursor *c, gp_addr *out)
 {
-    const char *p = text;
-    const char *end = text + len;
-    *out = (gp_addr){.len = 4};
-    for (unsigned i = 0; i < 4; i++) {
+    const char *p = c->at;
+    uint8_t bytes[4];
+    for (unsigned i = 0; i < sizeof bytes; i++) {
         unsigned v = 0;
         const char *start = p;
-        while (p < end && *p >= '0' && *p <= '9' && p - start < 3)
+        while (p < c->end && (unsigned char)(*p - '0') < 10 && p - start < 3)
             v = v * 10 + (unsigned)(*p++ - '0');
-        if (p == start || v > 255 || (p - start > 1 && *start == '0'))
+        if (p == start || p == c->end || v > 255 || (p - start > 1 && *start == '0') ||
+            *p++ != (i < 3 ? '.' : '"'))
             return false;
-        out->bytes[i] = (uint8_t)v;
-        if (i < 3 && (p == end || *p++ != '.'))
-            return false;
+        bytes[i] = (uint8_t)v;
     }
-    return p == end;
+    *out = (gp_addr){.len = 4};
+    memcpy(out->bytes, bytes, sizeof bytes);
+    c->at = p;
+    return true;
 }
 
 static void address(cursor *c, gp_addr *out)
 {
     size_t len;
+    if (c->at && dotted_quad(c, out))
+        return;
     const char *text = plain_string(c, &len);
-    if (text && !dotted_quad(text, len, out) && !gp_addr_parse(text, len, out))
+    if (text && !gp_addr_parse(text, len, out))
         c->at = NULL;
 }
 
