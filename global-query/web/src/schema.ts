@@ -18,7 +18,7 @@ export interface components {
              */
             ifaces: string;
             /**
-             * @description Hosts to ask, as the resolver takes them (global-query)
+             * @description Hosts to ask, as the resolver takes them (global-query); site/hostA is hostA below the aggregator site
              * @example hostA,hostB
              */
             query_hosts?: string;
