@@ -128,16 +128,33 @@ static int slowest_first(const void *a, const void *b)
     return x->host < y->host ? -1 : 1;
 }
 
-/* Where hosts have to wait for others and not all may be asked in time, slow ones must not keep back the
- * rest. */
+/* Where hosts have to wait for others, the slowest must not take all places: fast hosts take turns with them,
+ * so that something is there to show. What is not known, or failed, stays behind. */
+static void mix_turns(turn *turns, size_t n)
+{
+    size_t known = 0;
+    while (known < n && turns[known].pace)
+        known++;
+    turn *sorted = malloc((known + 1) * sizeof *sorted);
+    if (!sorted)
+        return; /* no worse than slowest first */
+    memcpy(sorted, turns, known * sizeof *sorted);
+    for (size_t i = 0; i < known; i++)
+        turns[i] = sorted[i % 2 ? known - 1 - i / 2 : i / 2];
+    free(sorted);
+}
+
 static void take_turns(const fleet_query *q)
 {
     const gp_runner *r = q->runner;
     size_t places = r->limits.max_concurrent;
-    bool may_be_cut = r->limits.deadline_ns > 0 && places && q->n_hosts > places;
+    bool wait = places && q->n_hosts > places;
+    bool may_be_cut = wait && r->limits.deadline_ns > 0; /* then slow hosts have no claim to be first */
     for (size_t i = 0; i < q->n_hosts; i++)
         q->turns[i] = (turn){i, r->pace && !may_be_cut ? gp_pace_of(r->pace, q->hosts[i].name) : 0};
     qsort(q->turns, q->n_hosts, sizeof *q->turns, slowest_first);
+    if (wait)
+        mix_turns(q->turns, q->n_hosts);
 }
 
 /* The endpoint before the first slash of a name; NULL: there is none. */

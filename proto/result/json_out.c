@@ -76,11 +76,10 @@ static void put_hosts(gp_buf *b, const gp_result *r)
     gp_buf_putc(b, '}');
 }
 
-/* ---- rows
- * ---------------------------------------------------------------------------------------------------------
- * An answer is made of rows, and somebody waits for it: what has a known greatest length is written straight
- * into room that was reserved for all of it. */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
+/* An answer is made of rows, and somebody waits for it: what has a known greatest length is written straight
+ * into room that was reserved for all of it. */
 enum { ATTRIBUTES_MAX = 192, COUNTERS_MAX = 128 };
 
 #define RAW_TEXT(at, text) raw_text(at, text, sizeof(text) - 1)
@@ -173,8 +172,7 @@ static void put_row(gp_buf *b, const gp_row *row, ts_cache *cache)
     gp_buf_putc(b, '}');
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 static void put_strings(gp_buf *b, const char *key, const char *const *list, size_t n)
 {

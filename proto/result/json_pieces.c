@@ -66,9 +66,7 @@ void gp_result_reader_limit(gp_result_reader *r, uint64_t max_rows)
     r->in.max_rows = max_rows;
 }
 
-/* ---- is it all there?
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- is it all there? ---------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -120,8 +118,8 @@ static bool value_ends(scan *s, char c)
     return s->depth == 0;
 }
 
-/* One character; true: with it the key of a member is complete, and its value has begun, or the result ends.
- */
+/* One character; true: with it the key of a member is complete and its value has begun, or the result
+ * ends. */
 static bool key_ends(scan *s, char c)
 {
     if (s->in_string)
@@ -155,9 +153,7 @@ static bool is_there(gp_result_reader *r, bool (*ends)(scan *s, char c))
     return found;
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static bool read_start(gp_result_reader *r)
 {

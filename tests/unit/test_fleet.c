@@ -484,20 +484,26 @@ static void slow_hosts_are_asked_first(void **state)
                        {.host = "c", .delay_ms = 200, .turns = &turns},
                        {.host = "d", .delay_ms = 100, .turns = &turns}};
     fleet f;
+    static const struct {
+        size_t places;
+        int64_t deadline_ns;
+        unsigned want[HOSTS];
+    } rounds[] = {
+        {0, 0, {0, 1, 2, 3}}, /* nothing is known yet: as they are named */
+        {0, 0, {2, 3, 0, 1}}, /* b has failed */
+        {1, 0, {1, 3, 0, 2}}, /* they wait for each other: the slowest and the fastest in turn */
+        {1, INT64_C(10000000000), {0, 1, 2, 3}}, /* c must not keep the others from being asked */
+    };
     start_fleet(&f, s, HOSTS, "");
     assert_int_equal(gp_pace_new(&f.runner.pace, NULL), GP_OK);
-    f.runner.limits.max_concurrent = 1; /* one after the other */
-    ask_all(&f);
-    for (unsigned i = 0; i < HOSTS; i++)
-        assert_int_equal(s[i].turn, i); /* nothing is known yet: as they are named */
-    ask_all(&f);
-    static const unsigned want[HOSTS] = {2, 3, 0, 1}; /* b has failed */
-    for (unsigned i = 0; i < HOSTS; i++)
-        assert_int_equal(s[i].turn, HOSTS + want[i]);
-    f.runner.limits.deadline_ns = INT64_C(10000000000); /* c must not keep the others from being asked */
-    ask_all(&f);
-    for (unsigned i = 0; i < HOSTS; i++)
-        assert_int_equal(s[i].turn, 2 * HOSTS + i);
+    f.runner.limits.max_requests = 1; /* one after the other, whatever the places of the query */
+    for (unsigned k = 0; k < sizeof rounds / sizeof rounds[0]; k++) {
+        f.runner.limits.max_concurrent = rounds[k].places;
+        f.runner.limits.deadline_ns = rounds[k].deadline_ns;
+        ask_all(&f);
+        for (unsigned i = 0; i < HOSTS; i++)
+            assert_int_equal(s[i].turn, k * HOSTS + rounds[k].want[i]);
+    }
     stop_fleet(&f, s, HOSTS);
 }
 
