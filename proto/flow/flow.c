@@ -1,7 +1,6 @@
 #include "proto/flow/flow.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 bool gp_addr_is_mapped(const gp_addr *a)
@@ -10,20 +9,7 @@ bool gp_addr_is_mapped(const gp_addr *a)
     return a->len == 16 && memcmp(a->bytes, prefix, sizeof prefix) == 0;
 }
 
-/* ::/96 with more than the last group set. inet_ntop takes these for the long deprecated IPv4-compatible
- * addresses and gives them dots; RFC 5952 and v4 do not. */
-static bool is_compatible(const gp_addr *a)
-{
-    static const uint8_t zeros[12];
-    return a->len == 16 && memcmp(a->bytes, zeros, sizeof zeros) == 0 && (a->bytes[12] || a->bytes[13]);
-}
-
-static unsigned group(const gp_addr *a, size_t i)
-{
-    return (unsigned)(a->bytes[2 * i] << 8 | a->bytes[2 * i + 1]);
-}
-
-static char *put_byte(char *at, unsigned v)
+static char *put_decimal(char *at, unsigned v)
 {
     if (v >= 100)
         *at++ = (char)('0' + v / 100);
@@ -33,36 +19,90 @@ static char *put_byte(char *at, unsigned v)
     return at;
 }
 
-/* inet_ntop(3) does this by way of sprintf, which is most of what a row of text costs. */
-static size_t format_ipv4(const gp_addr *a, char *dst)
+/* inet_ntop(3) works by way of sprintf, which was most of what a row of text took. */
+static char *put_ipv4(char *at, const uint8_t *bytes)
 {
-    char *at = put_byte(dst, a->bytes[0]);
+    at = put_decimal(at, bytes[0]);
     for (size_t i = 1; i < 4; i++) {
         *at++ = '.';
-        at = put_byte(at, a->bytes[i]);
+        at = put_decimal(at, bytes[i]);
     }
-    *at = '\0';
-    return (size_t)(at - dst);
+    return at;
 }
 
-size_t gp_addr_format(const gp_addr *a, char *dst)
+enum { GROUPS = 8 };
+
+static unsigned group(const gp_addr *a, size_t i)
 {
-    if (a->len == 4)
-        return format_ipv4(a, dst);
-    dst[0] = '\0';
-    if (is_compatible(a))
-        snprintf(dst, GP_ADDR_STRLEN, "::%x:%x", group(a, 6), group(a, 7));
-    else if (a->len == 16)
-        (void)inet_ntop(AF_INET6, a->bytes, dst, GP_ADDR_STRLEN);
-    return strlen(dst);
+    return (unsigned)(a->bytes[2 * i] << 8 | a->bytes[2 * i + 1]);
+}
+
+static char *put_hex(char *at, unsigned v)
+{
+    unsigned shift = v > 0xfff ? 12 : v > 0xff ? 8 : v > 0xf ? 4 : 0;
+    for (;; shift -= 4) {
+        *at++ = "0123456789abcdef"[v >> shift & 0xf];
+        if (shift == 0)
+            return at;
+    }
+}
+
+/* Groups that are written as "::" (RFC 5952, 4.2): the longest run of zeros, the first of equals, never one
+ * alone. */
+typedef struct zeros {
+    size_t first, behind;
+} zeros;
+
+static zeros find_zeros(const gp_addr *a)
+{
+    zeros best = {GROUPS, GROUPS};
+    size_t most = 1;
+    for (size_t i = 0, run = 0; i < GROUPS; i++) {
+        run = group(a, i) ? 0 : run + 1;
+        if (run <= most)
+            continue;
+        most = run;
+        best = (zeros){i + 1 - run, i + 1};
+    }
+    return best;
+}
+
+static char *put_ipv6(char *at, const gp_addr *a)
+{
+    zeros z = find_zeros(a);
+    for (size_t i = 0; i < GROUPS; i++) {
+        if (i == z.first) {
+            *at++ = ':';
+            *at++ = ':';
+            i = z.behind;
+        } else if (i > 0) {
+            *at++ = ':';
+        }
+        if (i == GROUPS)
+            break;
+        at = put_hex(at, group(a, i));
+    }
+    return at;
+}
+
+static size_t end_text(const char *dst, char *end)
+{
+    *end = '\0';
+    return (size_t)(end - dst);
 }
 
 size_t gp_addr_format_hex(const gp_addr *a, char *dst)
 {
+    return end_text(dst, a->len == 4 ? put_ipv4(dst, a->bytes) : a->len == 16 ? put_ipv6(dst, a) : dst);
+}
+
+size_t gp_addr_format(const gp_addr *a, char *dst)
+{
+    static const char mapped[] = "::ffff:";
     if (!gp_addr_is_mapped(a))
-        return gp_addr_format(a, dst);
-    snprintf(dst, GP_ADDR_STRLEN, "::ffff:%x:%x", group(a, 6), group(a, 7));
-    return strlen(dst);
+        return gp_addr_format_hex(a, dst);
+    memcpy(dst, mapped, sizeof mapped);
+    return end_text(dst, put_ipv4(dst + sizeof mapped - 1, a->bytes + 12));
 }
 
 bool gp_addr_parse(const char *text, size_t len, gp_addr *out)
