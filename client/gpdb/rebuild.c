@@ -189,6 +189,8 @@ static gp_code take_column(gp_stage *s, const gp_block_ref *ref, gp_column col, 
     if (code != GP_OK || (n == 0 && loc->raw_len == 0))
         return code;
     code = gp_block_check_column(info, col, (const uint8_t *)s->raw.data, s->raw.len, err);
+    if (code == GP_OK && (col == GP_COL_SIP || col == GP_COL_DIP))
+        gp_appender_addresses(to, info->ts, (const uint8_t *)s->raw.data, info->n_v4, info->n_v6);
     if (code == GP_OK && col >= GP_COL_ATTR_COUNT)
         *sum = gp_bitpack_sum((const uint8_t *)s->raw.data, s->raw.len);
     if (code == GP_OK)

@@ -1,5 +1,6 @@
 #include "sensor/godb/append.h"
 
+#include "sensor/godb/blockfilter.h"
 #include "sensor/godb/blocksums.h"
 #include "sensor/godb/daypath.h"
 
@@ -12,6 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What goes to an additional file: the records of the blocks that are not committed. */
+typedef struct records {
+    gp_buf bytes;
+    uint64_t at; /* where they belong in the file */
+} records;
+
 struct gp_appender {
     gp_append_config cfg; /* without db and iface */
     int64_t day;
@@ -23,7 +30,9 @@ struct gp_appender {
     gp_block_info next;   /* the block being appended */
     gp_buf meta_bytes;    /* scratch */
     uint64_t fingerprint; /* of all blocks in meta */
-    gp_buf records;       /* sums of the blocks that are not committed */
+    gp_addr_marks marks;  /* of the block being appended */
+    unsigned n_marked;    /* its columns in there */
+    records sums, filters;
 };
 
 static void step(const gp_appender *a, const char *name)
@@ -129,14 +138,17 @@ gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         a->col_fd[i] = -1;
     gp_blockmeta_init(&a->meta);
-    a->fingerprint = GP_BLOCKSUMS_VERSION;
+    a->fingerprint = GP_FINGERPRINT_START;
     gp_code code = gp_month_path(cfg->db, cfg->iface, a->day, a->month_path, err);
     if (code == GP_OK)
         code = enter_day(a, err);
     if (code == GP_OK)
         code = load_meta(a, err);
-    for (size_t i = 0; code == GP_OK && i < a->meta.n_blocks; i++)
-        a->fingerprint = gp_blocksums_fingerprint(a->fingerprint, &a->meta.blocks[i]);
+    for (size_t i = 0; code == GP_OK && i < a->meta.n_blocks; i++) {
+        a->fingerprint = gp_block_fingerprint(a->fingerprint, &a->meta.blocks[i]);
+        a->sums.at += gp_blocksums_size(&a->meta.blocks[i]);
+        a->filters.at += gp_blockfilter_size(&a->meta.blocks[i]);
+    }
     if (code != GP_OK) {
         gp_appender_close(a);
         return code;
@@ -158,7 +170,9 @@ void gp_appender_close(gp_appender *a)
         close(a->month_fd);
     gp_blockmeta_free(&a->meta);
     gp_buf_free(&a->meta_bytes);
-    gp_buf_free(&a->records);
+    gp_addr_marks_free(&a->marks);
+    gp_buf_free(&a->sums.bytes);
+    gp_buf_free(&a->filters.bytes);
     free(a);
 }
 
@@ -208,6 +222,27 @@ gp_code gp_appender_accepts(const gp_appender *a, int64_t ts, gp_error *err)
                    a->month_path, a->name, (long long)last, (long long)ts);
 }
 
+void gp_appender_addresses(gp_appender *a, int64_t ts, const uint8_t *column, size_t n_v4, size_t n_v6)
+{
+    if (!gp_blockfilter_suits(n_v4, n_v6))
+        return;
+    gp_addr_marks_add(&a->marks, ts, column, n_v4, n_v6);
+    a->n_marked++;
+}
+
+/* The records of the block that was just appended. */
+static void put_records(gp_appender *a, const gp_counters *sum)
+{
+    enum { ADDRESS_COLUMNS = 2 };
+    if (a->n_marked != ADDRESS_COLUMNS)
+        gp_addr_marks_clear(&a->marks);
+    a->fingerprint = gp_block_fingerprint(a->fingerprint, &a->next);
+    gp_blocksums_put(&a->sums.bytes, a->fingerprint, &a->next, sum);
+    gp_blockfilter_put(&a->filters.bytes, a->fingerprint, &a->next, &a->marks);
+    gp_addr_marks_clear(&a->marks);
+    a->n_marked = 0;
+}
+
 gp_code gp_appender_block(gp_appender *a, int64_t ts, const gp_day_summary *sum, gp_error *err)
 {
     const gp_blockmeta *m = &a->meta;
@@ -230,8 +265,7 @@ gp_code gp_appender_block(gp_appender *a, int64_t ts, const gp_day_summary *sum,
     a->meta.sum.n_v6 += sum->n_v6;
     a->meta.sum.drops += sum->drops;
     gp_counters_add(&a->meta.sum.c, &sum->c);
-    a->fingerprint = gp_blocksums_fingerprint(a->fingerprint, &a->next);
-    gp_blocksums_put(&a->records, a->fingerprint, &sum->c);
+    put_records(a, &sum->c);
     a->next = (gp_block_info){0};
     return GP_OK;
 }
@@ -329,19 +363,18 @@ static gp_code finish_columns(gp_appender *a, gp_error *err)
  * written in its place. They are neither synced nor is it an error if they cannot be written: a block without
  * is read as any other.
  */
-static void write_sums(gp_appender *a)
+static void write_records(gp_appender *a, records *r, const char *name)
 {
-    const size_t n = a->records.len / GP_BLOCKSUMS_RECORD;
-    if (n == 0 || a->records.failed)
+    if (r->bytes.len == 0 || r->bytes.failed)
         return;
-    step(a, "sums of blocks");
-    int fd = openat(a->fd, GP_BLOCKSUMS_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
+    step(a, name);
+    int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
     if (fd < 0)
         return;
-    (void)write_exact(a, fd, a->records.data, a->records.len,
-                      (uint64_t)(a->meta.n_blocks - n) * GP_BLOCKSUMS_RECORD, GP_BLOCKSUMS_FILE, NULL);
+    (void)write_exact(a, fd, r->bytes.data, r->bytes.len, r->at, name, NULL);
     (void)close(fd);
-    gp_buf_clear(&a->records);
+    r->at += r->bytes.len;
+    gp_buf_clear(&r->bytes);
 }
 
 gp_code gp_appender_commit(gp_appender *a, gp_error *err)
@@ -351,6 +384,7 @@ gp_code gp_appender_commit(gp_appender *a, gp_error *err)
         code = replace_meta(a, err);
     if (code != GP_OK)
         return code;
-    write_sums(a);
+    write_records(a, &a->sums, GP_BLOCKSUMS_FILE);
+    write_records(a, &a->filters, GP_BLOCKFILTER_FILE);
     return rename_day(a, err);
 }

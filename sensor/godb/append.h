@@ -39,6 +39,9 @@ gp_code gp_appender_accepts(const gp_appender *a, int64_t ts, gp_error *err);
  * without data is left out. */
 gp_code gp_appender_column(gp_appender *a, gp_column col, gp_codec_type codec, const void *stored,
                            uint32_t len, uint32_t raw_len, gp_error *err);
+/* The next block's addresses, for its filter (blockfilter.h): each of its two columns, as it was before it
+ * was stored. A block of which this is not told gets no filter. */
+void gp_appender_addresses(gp_appender *a, int64_t ts, const uint8_t *column, size_t n_v4, size_t n_v6);
 /* Ends the block: its counts and what its counters sum up to (IPv4 and IPv6 flows, drops, traffic). */
 gp_code gp_appender_block(gp_appender *a, int64_t ts, const gp_day_summary *sum, gp_error *err);
 gp_code gp_appender_commit(gp_appender *a, gp_error *err);

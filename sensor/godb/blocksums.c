@@ -1,61 +1,72 @@
 #include "sensor/godb/blocksums.h"
 
-#include <string.h>
+enum { VERSION = 2, N_SUMS = GP_COL_COUNT - GP_COL_ATTR_COUNT, CHECK_SIZE = 4 };
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-enum {
-    N_SUMS = GP_COL_COUNT - GP_COL_ATTR_COUNT,
-    SUMS_SIZE = 8 * N_SUMS,
-    FINGERPRINTED = 8 + 3 * 4 + GP_COL_COUNT * 9 /* bytes a block */
-};
-
-static uint8_t *put32(uint8_t *p, uint64_t v)
+/* Of n values of w bytes each: what the sum may need at most. */
+static size_t sum_width(const gp_block_info *b, unsigned i)
 {
-    const uint32_t be = __builtin_bswap32((uint32_t)v);
-    memcpy(p, &be, sizeof be);
-    return p + sizeof be;
+    enum { WIDEST = 8 };
+    const uint64_t n = b->n_v4 + b->n_v6;
+    uint64_t width = (b->col[GP_COL_ATTR_COUNT + i].raw_len - UINT64_C(1)) / n;
+    for (uint64_t values = n - 1; values > 0; values >>= 8)
+        width++;
+    return width > WIDEST ? WIDEST : (size_t)width;
 }
 
-static uint8_t *put64(uint8_t *p, uint64_t v)
+size_t gp_blocksums_size(const gp_block_info *b)
 {
-    v = __builtin_bswap64(v);
-    memcpy(p, &v, sizeof v);
-    return p + sizeof v;
+    size_t size = CHECK_SIZE;
+    if (b->n_v4 + b->n_v6 == 0)
+        return 0;
+    for (unsigned i = 0; i < N_SUMS; i++)
+        size += sum_width(b, i);
+    return size;
 }
 
-static uint64_t get64(const uint8_t *p)
+static uint8_t *put(uint8_t *p, uint64_t v, size_t width)
 {
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap64(v);
+    while (width-- > 0)
+        *p++ = (uint8_t)(v >> 8 * width);
+    return p;
 }
 
-uint64_t gp_blocksums_fingerprint(uint64_t before, const gp_block_info *b)
+static uint64_t get(const uint8_t **p, size_t width)
 {
-    uint8_t bytes[FINGERPRINTED];
-    uint8_t *p = put64(bytes, (uint64_t)b->ts);
-    p = put32(p, b->n_v4);
-    p = put32(p, b->n_v6);
-    p = put32(p, b->drops);
-    for (unsigned col = 0; col < GP_COL_COUNT; col++) {
-        p = put32(p, b->col[col].len);
-        p = put32(p, b->col[col].raw_len);
-        *p++ = b->col[col].codec;
+    uint64_t v = 0;
+    while (width-- > 0)
+        v = v << 8 | *(*p)++;
+    return v;
+}
+
+void gp_blocksums_put(gp_buf *out, uint64_t fingerprint, const gp_block_info *b, const gp_counters *sum)
+{
+    const uint64_t sums[N_SUMS] = {sum->bytes_rcvd, sum->bytes_sent, sum->pkts_rcvd, sum->pkts_sent};
+    uint8_t record[GP_BLOCKSUMS_MAX];
+    uint8_t *p = record;
+    bool fits = true;
+    if (gp_blocksums_size(b) == 0)
+        return;
+    for (unsigned i = 0; i < N_SUMS; i++) {
+        const size_t width = sum_width(b, i);
+        fits = fits && (width == 8 || sums[i] >> 8 * width == 0);
+        p = put(p, sums[i], width);
     }
-    return XXH3_64bits_withSeed(bytes, sizeof bytes, before);
+    /* What the columns cannot add up to must not count. */
+    const uint64_t check = gp_block_check(fingerprint, VERSION, record, (size_t)(p - record));
+    p = put(p, fits ? check : ~check, CHECK_SIZE);
+    gp_buf_add(out, record, (size_t)(p - record));
 }
 
-void gp_blocksums_put(gp_buf *out, uint64_t fingerprint, const gp_counters *sum)
+static void decode_one(const uint8_t *p, size_t size, const gp_block_info *b, uint64_t fingerprint,
+                       gp_block_sum *out)
 {
-    uint8_t record[GP_BLOCKSUMS_RECORD];
-    uint8_t *p = put64(record, sum->bytes_rcvd);
-    p = put64(p, sum->bytes_sent);
-    p = put64(p, sum->pkts_rcvd);
-    p = put64(p, sum->pkts_sent);
-    put64(p, XXH3_64bits_withSeed(record, SUMS_SIZE, fingerprint));
-    gp_buf_add(out, record, sizeof record);
+    const uint8_t *check = p + size - CHECK_SIZE;
+    uint64_t sums[N_SUMS];
+    const uint64_t want = gp_block_check(fingerprint, VERSION, p, size - CHECK_SIZE) & UINT32_MAX;
+    for (unsigned i = 0; i < N_SUMS; i++)
+        sums[i] = get(&p, sum_width(b, i));
+    out->c = (gp_counters){sums[0], sums[1], sums[2], sums[3]};
+    out->known = get(&check, CHECK_SIZE) == want;
 }
 
 static bool is_same(const gp_counters *a, const gp_counters *b)
@@ -67,17 +78,19 @@ static bool is_same(const gp_counters *a, const gp_counters *b)
 size_t gp_blocksums_decode(const uint8_t *data, size_t len, const gp_blockmeta *m, gp_block_sum *sums)
 {
     gp_counters total = {0};
-    uint64_t fingerprint = GP_BLOCKSUMS_VERSION;
+    uint64_t fingerprint = GP_FINGERPRINT_START;
     size_t known = 0;
+    size_t at = 0;
     for (size_t i = 0; i < m->n_blocks; i++) {
-        sums[i] = (gp_block_sum){0};
-        if (len / GP_BLOCKSUMS_RECORD <= i)
+        const gp_block_info *b = &m->blocks[i];
+        const size_t size = gp_blocksums_size(b);
+        sums[i] = (gp_block_sum){.known = size == 0};
+        fingerprint = gp_block_fingerprint(fingerprint, b);
+        if (size > 0 && size <= len - at)
+            decode_one(data + at, size, b, fingerprint, &sums[i]);
+        at += size < len - at ? size : len - at;
+        if (!sums[i].known)
             continue;
-        const uint8_t *p = data + i * GP_BLOCKSUMS_RECORD;
-        fingerprint = gp_blocksums_fingerprint(fingerprint, &m->blocks[i]);
-        if (XXH3_64bits_withSeed(p, SUMS_SIZE, fingerprint) != get64(p + SUMS_SIZE))
-            continue;
-        sums[i] = (gp_block_sum){{get64(p), get64(p + 8), get64(p + 16), get64(p + 24)}, true};
         gp_counters_add(&total, &sums[i].c);
         known++;
     }

@@ -3,8 +3,8 @@
  *
  * IPv4 before IPv6, then by source address, protocol, destination port, packets sent and received (up to
  * 255; these four descend where the source address is odd), destination address: rows that look alike
- * become neighbours in every column, which compresses better than the order of v4 (sip, dip, dport, proto), at
- * equal runs of the source address (spec/decisions/0013).
+ * become neighbours in every column, which compresses better than the order of v4 (sip, dip, dport, proto),
+ * at equal runs of the source address (spec/decisions/0013).
  *
  * Least-significant-digit radix sort over bytes that differ (Knuth, The Art of Computer Programming
  * 3, 5.2.5): linear in the number of flows. Not thread-safe: one gp_flowsort a thread.

@@ -15,7 +15,8 @@
 
 enum {
     MAX_META_SIZE = 64 << 20, /* 500,000 blocks in a day: no writer makes that */
-    MAX_AHEAD = 256 << 10     /* bytes: as much as is still in the second level cache when it is decoded */
+    MAX_AHEAD = 256 << 10,    /* bytes: as much as is still in the second level cache when it is decoded */
+    FILTERS_AHEAD = 32 << 10  /* bytes: of some dozens of blocks */
 };
 
 /* ---- listing ------------------------------------------------------------------------------------------- */
@@ -152,7 +153,18 @@ typedef struct window {
 
 struct gp_day_buffers {
     window col[GP_COL_COUNT];
+    window filters;
 };
+
+/* The filters of a day, while they are read in order. */
+typedef struct filter_file {
+    int fd; /* -1: not open */
+    bool looked_for;
+    uint64_t size;
+    size_t next;          /* a block, */
+    uint64_t offset;      /* where its record lies, */
+    uint64_t fingerprint; /* and of all blocks before it */
+} filter_file;
 
 struct gp_day {
     int fd; /* the folder: stays valid when a writer renames it */
@@ -161,6 +173,7 @@ struct gp_day {
     size_t want_last;   /* the last block that the caller is going to read */
     gp_block_sum *sums; /* of each block; NULL: not loaded, or none is known */
     bool sums_loaded;
+    filter_file filters;
     column_file col[GP_COL_COUNT];
     gp_day_buffers *buffers;
     bool own_buffers;
@@ -213,7 +226,7 @@ static gp_code new_day(gp_day **out, gp_error *err)
     gp_day *d = calloc(1, sizeof *d);
     if (!d)
         return gp_fail(err, GP_ENOMEM, "out of memory for a day of the database");
-    d->fd = -1;
+    d->fd = d->filters.fd = -1;
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         d->col[i].fd = -1;
     *out = d;
@@ -263,6 +276,8 @@ void gp_day_close(gp_day *d)
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         if (d->col[i].fd >= 0)
             close(d->col[i].fd);
+    if (d->filters.fd >= 0)
+        close(d->filters.fd);
     if (d->own_buffers)
         gp_day_buffers_free(d->buffers);
     if (d->fd >= 0)
@@ -305,6 +320,8 @@ void gp_day_buffers_free(gp_day_buffers *b)
 {
     for (unsigned i = 0; b && i < GP_COL_COUNT; i++)
         free(b->col[i].data);
+    if (b)
+        free(b->filters.data);
     free(b);
 }
 
@@ -312,6 +329,7 @@ void gp_day_use_buffers(gp_day *d, gp_day_buffers *b)
 {
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         b->col[i].start = b->col[i].end = 0; /* what is in them is of another day */
+    b->filters.start = b->filters.end = 0;
     d->buffers = b;
 }
 
@@ -346,14 +364,14 @@ static size_t read_length(const gp_day *d, gp_column col, const window *w, const
     return ahead > loc->len ? (size_t)ahead : loc->len;
 }
 
-static gp_code reserve_window(window *w, size_t len, gp_error *err)
+static gp_code reserve_window(window *w, size_t len, size_t least, gp_error *err)
 {
     if (w->data && len <= w->cap)
         return GP_OK;
     free(w->data);
     w->cap = 0;
     w->start = w->end = 0;
-    size_t cap = len < MAX_AHEAD ? MAX_AHEAD : len;
+    size_t cap = len < least ? least : len;
     w->data = malloc(cap);
     if (!w->data)
         return gp_fail(err, GP_ENOMEM, "out of memory for a block of %zu bytes", len);
@@ -364,7 +382,7 @@ static gp_code reserve_window(window *w, size_t len, gp_error *err)
 static gp_code fill_window(gp_day *d, gp_column col, window *w, const gp_block_loc *loc, gp_error *err)
 {
     size_t len = read_length(d, col, w, loc);
-    gp_code code = reserve_window(w, len, err);
+    gp_code code = reserve_window(w, len, MAX_AHEAD, err);
     if (code != GP_OK)
         return code;
     const char *name = gp_column_name(col);
@@ -382,14 +400,21 @@ static gp_code fill_window(gp_day *d, gp_column col, window *w, const gp_block_l
 }
 
 /* The stored bytes of a block whose sizes were checked. */
+static gp_code need_buffers(gp_day *d, gp_error *err)
+{
+    if (d->buffers)
+        return GP_OK;
+    gp_code code = gp_day_buffers_new(&d->buffers, err);
+    d->own_buffers = code == GP_OK;
+    return code;
+}
+
 static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, const uint8_t **out,
                            gp_error *err)
 {
     gp_code code = open_column(d, col, err);
-    if (code == GP_OK && !d->buffers) {
-        code = gp_day_buffers_new(&d->buffers, err);
-        d->own_buffers = code == GP_OK;
-    }
+    if (code == GP_OK)
+        code = need_buffers(d, err);
     if (code != GP_OK)
         return code;
     window *w = &d->buffers->col[col];
@@ -475,32 +500,44 @@ gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8
     return fetch_block(d, col, &d->meta.blocks[block].col[col], out, err);
 }
 
-/* ---- sums ---------------------------------------------------------------------------------------------- */
+/* ---- additional files: whatever fails here costs speed, not the answer -------------------------------- */
 
-/* As many whole records as there are for the blocks of the metadata; bytes behind them are of no interest. */
-static size_t read_records(const gp_day *d, uint8_t *dst, size_t len)
+/* -1: there is none that can be read. */
+static int open_additional(const gp_day *d, const char *name, uint64_t *size)
 {
     struct stat st;
-    int fd = openat(d->fd, GP_BLOCKSUMS_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(d->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+        *size = (uint64_t)st.st_size;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+/* As many bytes as there are for the blocks of the metadata; those behind them are of no interest. */
+static size_t read_sums(const gp_day *d, uint8_t *dst, size_t len)
+{
+    uint64_t size = 0;
+    int fd = open_additional(d, GP_BLOCKSUMS_FILE, &size);
     if (fd < 0)
         return 0;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
-        len = 0;
-    else if ((uint64_t)st.st_size < len)
-        len = (size_t)st.st_size;
-    if (len && read_exact(fd, dst, len, 0, GP_BLOCKSUMS_FILE, NULL) != GP_OK)
+    if (size < len)
+        len = (size_t)size;
+    if (read_exact(fd, dst, len, 0, GP_BLOCKSUMS_FILE, NULL) != GP_OK)
         len = 0;
     close(fd);
     return len;
 }
 
-/* Whatever fails here costs speed, not the answer. */
 static void load_sums(gp_day *d)
 {
     const size_t n = d->meta.n_blocks;
-    uint8_t *data = malloc(n * GP_BLOCKSUMS_RECORD + 1);
+    uint8_t *data = malloc(n * GP_BLOCKSUMS_MAX + 1);
     gp_block_sum *sums = malloc((n + 1) * sizeof *sums);
-    size_t len = data && sums ? read_records(d, data, n * GP_BLOCKSUMS_RECORD) : 0;
+    size_t len = data && sums ? read_sums(d, data, n * GP_BLOCKSUMS_MAX) : 0;
     if (len && gp_blocksums_decode(data, len, &d->meta, sums) > 0)
         d->sums = sums;
     else
@@ -514,6 +551,67 @@ const gp_counters *gp_day_block_sum(gp_day *d, size_t block)
         load_sums(d);
     d->sums_loaded = true;
     return d->sums && d->sums[block].known ? &d->sums[block].c : NULL;
+}
+
+static void open_filters(gp_day *d)
+{
+    filter_file *f = &d->filters;
+    if (!f->looked_for)
+        f->fd = open_additional(d, GP_BLOCKFILTER_FILE, &f->size);
+    f->looked_for = true;
+}
+
+static void rewind_filters(filter_file *f)
+{
+    f->next = 0;
+    f->offset = 0;
+    f->fingerprint = GP_FINGERPRINT_START;
+}
+
+/* Leaves the file behind the block; states where its record begins. */
+static uint64_t seek_filter(gp_day *d, size_t block)
+{
+    filter_file *f = &d->filters;
+    if (f->next == 0 || f->next > block + 1)
+        rewind_filters(f);
+    while (f->next <= block) {
+        const gp_block_info *b = &d->meta.blocks[f->next++];
+        f->offset += gp_blockfilter_size(b);
+        f->fingerprint = gp_block_fingerprint(f->fingerprint, b);
+    }
+    return f->offset - gp_blockfilter_size(&d->meta.blocks[block]);
+}
+
+/* The record at `at`, which ends within the file, with what lies behind it. */
+static const uint8_t *fetch_filter(gp_day *d, uint64_t at, size_t len)
+{
+    window *w = &d->buffers->filters;
+    if (at >= w->start && at + len <= w->end)
+        return w->data + (at - w->start);
+    if (reserve_window(w, len, FILTERS_AHEAD, NULL) != GP_OK)
+        return NULL;
+    const uint64_t left = d->filters.size - at;
+    const size_t ahead = left < w->cap ? (size_t)left : w->cap;
+    w->start = w->end = 0;
+    if (read_exact(d->filters.fd, w->data, ahead, at, GP_BLOCKFILTER_FILE, NULL) != GP_OK)
+        return NULL;
+    w->start = at;
+    w->end = at + ahead;
+    return w->data;
+}
+
+gp_blockfilter gp_day_block_filter(gp_day *d, size_t block)
+{
+    const gp_blockfilter none = {0};
+    const size_t len = gp_blockfilter_size(&d->meta.blocks[block]);
+    open_filters(d);
+    if (len == 0 || d->filters.fd < 0 || need_buffers(d, NULL) != GP_OK)
+        return none;
+    const uint64_t at = seek_filter(d, block);
+    if (at > d->filters.size || len > d->filters.size - at)
+        return none;
+    const uint8_t *record = fetch_filter(d, at, len);
+    return record ? gp_blockfilter_open(record, len, d->filters.fingerprint) : none;
 }
 
 gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,

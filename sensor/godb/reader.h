@@ -10,7 +10,7 @@
 #define GP_GODB_READER_H
 
 #include "proto/base/strlist.h"
-#include "sensor/godb/blockmeta.h"
+#include "sensor/godb/blockfilter.h"
 #include "sensor/godb/blocksums.h"
 
 /* Names of the interfaces in the database, sorted. *out and each name malloc'ed; gp_strlist_free. */
@@ -61,6 +61,10 @@ gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8
 
 /* What the counters of one block sum up to, without reading them; NULL: only its columns tell. */
 const gp_counters *gp_day_block_sum(gp_day *d, size_t block);
+
+/* The filter of one block's addresses, valid until the next call; of size 0: only its columns tell. Fastest
+ * for blocks in order. */
+gp_blockfilter gp_day_block_filter(gp_day *d, size_t block);
 
 /* Checks the decoded length of a column against the block's flow counts. */
 gp_code gp_block_check_column(const gp_block_info *b, gp_column col, const uint8_t *raw, size_t len,

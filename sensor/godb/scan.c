@@ -1,5 +1,7 @@
 #include "sensor/godb/scan.h"
 
+#include "sensor/godb/skip.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@ struct gp_scan {
     const gp_scan_plan *plan;
     gp_codec *codec;
     gp_selector *selector;
+    gp_skip *skip; /* NULL: filters do not tell */
     gp_segpool *pool;
     gp_day_buffers *buffers;
     gp_buf raw[GP_COL_COUNT];
@@ -38,6 +41,8 @@ gp_code gp_scan_new(gp_scan **out, const gp_scan_plan *plan, gp_segpool *pool, g
         code = gp_day_buffers_new(&s->buffers, err);
     if (code == GP_OK && plan->cond)
         code = gp_selector_new(&s->selector, plan->cond, err);
+    if (code == GP_OK && plan->cond)
+        code = gp_skip_new(&s->skip, plan->cond, err);
     if (code != GP_OK) {
         gp_scan_free(s);
         return code;
@@ -52,6 +57,7 @@ void gp_scan_free(gp_scan *s)
         return;
     gp_codec_free(s->codec);
     gp_selector_free(s->selector);
+    gp_skip_free(s->skip);
     gp_day_buffers_free(s->buffers);
     for (size_t i = 0; i < GP_COL_COUNT; i++)
         gp_buf_free(&s->raw[i]);
@@ -285,6 +291,16 @@ static void use_counters(gp_scan *s)
         s->counters.col[i] = gp_packed((const uint8_t *)s->raw[GP_COL_ATTR_COUNT + i].data);
 }
 
+/* No row of the block can match, so none is looked at. */
+static bool may_skip(gp_scan *s, gp_day *day, size_t block)
+{
+    if (!s->skip)
+        return false;
+    const gp_blockfilter filter = gp_day_block_filter(day, block);
+    s->stats.bytes_loaded += filter.size;
+    return gp_skip_block(s->skip, gp_day_meta(day)->blocks[block].ts, &filter);
+}
+
 /* GP_ENOMEM is the only code that ends the query; what is wrong with a block stays with the block. */
 static gp_code scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp_flow_tables *t,
                           gp_error *err)
@@ -302,6 +318,8 @@ static gp_code scan_block(gp_scan *s, gp_day *day, size_t block, uint32_t ts, gp
     const gp_counters *sum = every_row ? gp_day_block_sum(day, block) : NULL;
     if (sum)
         return add_total(s, sum, ts, t, err);
+    if (may_skip(s, day, block))
+        return GP_OK;
     /* The first columns read confirm the row counts of the metadata before memory is sized by them. */
     uint32_t rest = s->plan->attr_columns | counter_columns;
     uint32_t first = s->plan->cond_columns ? s->plan->cond_columns : rest;

@@ -2,8 +2,9 @@
  * scan.h - one worker of a query: reads blocks, selects rows, adds them to tables.
  *
  * Only the columns that the query names are decoded, and of those the condition's come first: a block in
- * which nothing matches costs no more. Totals of whole blocks need none where their sums are stored. A
- * damaged block is counted and skipped; only lack of memory ends a scan.
+ * which nothing matches costs no more. Blocks whose filter tells that nothing can match are passed over.
+ * Totals of whole blocks need none where their sums are stored. A damaged block is counted and skipped; only
+ * lack of memory ends a scan.
  *
  * Not thread-safe: one gp_scan per thread; the gp_scan_plan is shared and read-only.
  */

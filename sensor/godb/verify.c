@@ -131,8 +131,10 @@ typedef struct check {
     gp_day *day;
     const gp_blockmeta *meta;
     gp_day_verdict *v;
-    gp_buf raw;      /* scratch: one column */
-    gp_counters sum; /* of the block being checked */
+    gp_buf raw; /* scratch: one column */
+    /* Of the block being checked: */
+    gp_counters sum;
+    bool filter_lies;
 } check;
 
 static void report(check *c, bool damage, int64_t block, const char *fmt, ...)
@@ -202,7 +204,7 @@ static void check_file(check *c, gp_column col)
 static bool is_ours(const char *name)
 {
     if (strcmp(name, GP_BLOCKMETA_FILE) == 0 || strcmp(name, GP_BLOCKSUMS_FILE) == 0 ||
-        strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        strcmp(name, GP_BLOCKFILTER_FILE) == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
     for (unsigned col = 0; col < GP_COL_COUNT; col++) {
         char file[GP_COLUMN_FILE_MAX];
@@ -241,6 +243,24 @@ static bool check_order(check *c, const gp_block_info *b)
     return is_ascending(sip, (size_t)b->n_v4, 4) && is_ascending(sip + b->n_v4 * 4, (size_t)b->n_v6, 16);
 }
 
+static bool has_all(const gp_blockfilter *f, int64_t ts, const uint8_t *addrs, size_t n, size_t width)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!gp_blockfilter_may_have(f, gp_addr_mark(ts, addrs + i * width, width)))
+            return false;
+    return true;
+}
+
+static void compare_filter(check *c, size_t i)
+{
+    const gp_block_info *b = &c->meta->blocks[i];
+    const uint8_t *addrs = (const uint8_t *)c->raw.data;
+    const gp_blockfilter f = gp_day_block_filter(c->day, i);
+    if (f.size > 0 && !(has_all(&f, b->ts, addrs, (size_t)b->n_v4, 4) &&
+                        has_all(&f, b->ts, addrs + b->n_v4 * 4, (size_t)b->n_v6, 16)))
+        c->filter_lies = true;
+}
+
 static void add_counters(check *c, gp_column col)
 {
     uint64_t *const sums[] = {&c->sum.bytes_rcvd, &c->sum.bytes_sent, &c->sum.pkts_rcvd, &c->sum.pkts_sent};
@@ -260,6 +280,8 @@ static gp_code check_column(check *c, size_t i, gp_column col, gp_error *err)
         return code;
     if (col == GP_COL_SIP && !check_order(c, b))
         return gp_fail(err, GP_ECORRUPT, "column %s: rows are out of order", gp_column_name(col));
+    if (col == GP_COL_SIP || col == GP_COL_DIP)
+        compare_filter(c, i);
     if (col >= GP_COL_ATTR_COUNT)
         add_counters(c, col);
     return GP_OK;
@@ -269,6 +291,7 @@ static gp_code check_block(check *c, size_t i, gp_error *err)
 {
     const gp_block_info *b = &c->meta->blocks[i];
     c->sum = (gp_counters){0};
+    c->filter_lies = false;
     for (unsigned col = 0; col < GP_COL_COUNT; col++) {
         gp_error why = GP_ERROR_INIT;
         gp_code code = check_column(c, i, (gp_column)col, &why);
@@ -282,14 +305,18 @@ static gp_code check_block(check *c, size_t i, gp_error *err)
     return GP_OK;
 }
 
-/* Harmless by itself: where the columns are damaged, the totals tell. */
-static void check_sum(check *c, size_t i)
+/* Records are harmless by themselves: where the columns are damaged, the totals tell. */
+static void check_records(check *c, size_t i)
 {
     const gp_counters *stored = gp_day_block_sum(c->day, i);
     if (stored && memcmp(stored, &c->sum, sizeof *stored) != 0)
         report(c, false, c->meta->blocks[i].ts,
                "its counters add up to other sums than " GP_BLOCKSUMS_FILE
                " states; queries of totals use those");
+    if (c->filter_lies)
+        report(c, false, c->meta->blocks[i].ts,
+               "it has addresses that are not in " GP_BLOCKFILTER_FILE
+               "; queries for hosts pass the block over");
 }
 
 static void check_time(check *c, size_t i)
@@ -317,7 +344,7 @@ static gp_code check_blocks(check *c, gp_error *err)
             code = check_block(c, i, err);
         if (code != GP_OK || !v->intact[i])
             continue;
-        check_sum(c, i);
+        check_records(c, i);
         v->n_intact++;
         v->sum.n_v4 += b->n_v4;
         v->sum.n_v6 += b->n_v6;

@@ -57,6 +57,7 @@ void gp_writer_free(gp_writer *w)
 
 /* What is known of a block before its columns are encoded. */
 typedef struct block {
+    int64_t ts;
     const gp_flow *flows;
     size_t n;
     gp_day_summary sum;
@@ -184,6 +185,8 @@ static gp_code store_columns(gp_writer *w, const block *b, gp_block_stats *stats
     for (unsigned i = 0; b->n && i < GP_COL_COUNT && code == GP_OK; i++) {
         uint64_t stored = 0;
         code = encode_column(w, b, (gp_column)i, err);
+        if (code == GP_OK && (i == GP_COL_SIP || i == GP_COL_DIP))
+            gp_appender_addresses(w->open, b->ts, (const uint8_t *)w->raw.data, b->sum.n_v4, b->sum.n_v6);
         if (code == GP_OK)
             code = store_column(w, (gp_column)i, &stored, err);
         stats->raw_bytes += w->raw.len;
@@ -225,17 +228,17 @@ static gp_code enter_day(gp_writer *w, int64_t ts, gp_error *err)
     return code;
 }
 
-static gp_code append(gp_writer *w, int64_t ts, const block *b, gp_block_stats *stats, gp_error *err)
+static gp_code append(gp_writer *w, const block *b, gp_block_stats *stats, gp_error *err)
 {
-    gp_code code = enter_day(w, ts, err);
+    gp_code code = enter_day(w, b->ts, err);
     if (code == GP_OK)
-        code = gp_appender_accepts(w->open, ts, err);
+        code = gp_appender_accepts(w->open, b->ts, err);
     if (code == GP_EEXIST && w->cfg.batch)
         return code; /* what the batch has is not hurt */
     if (code == GP_OK)
         code = store_columns(w, b, stats, err);
     if (code == GP_OK)
-        code = gp_appender_block(w->open, ts, &b->sum, err);
+        code = gp_appender_block(w->open, b->ts, &b->sum, err);
     if (code == GP_OK && !w->cfg.batch)
         code = gp_writer_flush(w, err);
     if (code != GP_OK)
@@ -246,7 +249,7 @@ static gp_code append(gp_writer *w, int64_t ts, const block *b, gp_block_stats *
 gp_code gp_writer_write(gp_writer *w, int64_t ts, gp_flow *flows, size_t n, uint64_t drops,
                         gp_block_stats *stats, gp_error *err)
 {
-    block b = {.flows = flows, .n = n, .sum.drops = drops};
+    block b = {.ts = ts, .flows = flows, .n = n, .sum.drops = drops};
     if (ts < 0 || n > UINT32_MAX / 16)
         return gp_fail(err, GP_EINVAL, "a block at %lld with %zu flows cannot be stored", (long long)ts, n);
     gp_code code = gp_flowsort_run(&w->sort, flows, n, err);
@@ -254,7 +257,7 @@ gp_code gp_writer_write(gp_writer *w, int64_t ts, gp_flow *flows, size_t n, uint
         return code;
     summarize(&b);
     gp_block_stats s = {.flows = n, .n_v4 = b.sum.n_v4, .n_v6 = b.sum.n_v6, .c = b.sum.c};
-    code = append(w, ts, &b, &s, err);
+    code = append(w, &b, &s, err);
     if (stats && code == GP_OK)
         *stats = s;
     return code;

@@ -315,13 +315,13 @@ static void wrong_sums_are_noted(void **state)
     gp_tempdir_make(db);
     assert_int_equal(write_blocks(db, "eth0", t0, 2, false, NULL), GP_OK);
     assert_int_equal(gp_day_open(&day, db, "eth0", t0 - t0 % 86400, NULL), GP_OK);
-    gp_blocksums_put(&record, gp_blocksums_fingerprint(GP_BLOCKSUMS_VERSION, &gp_day_meta(day)->blocks[0]),
-                     &(gp_counters){1, 2, 3, 4});
+    const gp_block_info *b = &gp_day_meta(day)->blocks[0];
+    gp_blocksums_put(&record, gp_block_fingerprint(GP_FINGERPRINT_START, b), b, &(gp_counters){1, 2, 3, 4});
     gp_day_close(day);
     day_path(db, ".blocksums", path);
     int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     assert_true(fd >= 0);
-    assert_int_equal(pwrite(fd, record.data, record.len, 0), GP_BLOCKSUMS_RECORD);
+    assert_int_equal(pwrite(fd, record.data, record.len, 0), record.len);
     close(fd);
     findings f = verify(db);
     assert_int_equal(f.damages, 0);

@@ -1,0 +1,42 @@
+#include "sensor/godb/blockcheck.h"
+
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { FINGERPRINTED = 8 + 3 * 4 + GP_COL_COUNT * 9 /* bytes a block */ };
+
+static uint8_t *put32(uint8_t *p, uint64_t v)
+{
+    const uint32_t be = __builtin_bswap32((uint32_t)v);
+    memcpy(p, &be, sizeof be);
+    return p + sizeof be;
+}
+
+static uint8_t *put64(uint8_t *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
+}
+
+uint64_t gp_block_fingerprint(uint64_t before, const gp_block_info *b)
+{
+    uint8_t bytes[FINGERPRINTED];
+    uint8_t *p = put64(bytes, (uint64_t)b->ts);
+    p = put32(p, b->n_v4);
+    p = put32(p, b->n_v6);
+    p = put32(p, b->drops);
+    for (unsigned col = 0; col < GP_COL_COUNT; col++) {
+        p = put32(p, b->col[col].len);
+        p = put32(p, b->col[col].raw_len);
+        *p++ = b->col[col].codec;
+    }
+    return XXH3_64bits_withSeed(bytes, sizeof bytes, before);
+}
+
+uint64_t gp_block_check(uint64_t fingerprint, unsigned version, const uint8_t *record, size_t len)
+{
+    return XXH3_64bits_withSeed(record, len, fingerprint + version);
+}
