@@ -78,6 +78,8 @@ static inline __attribute__((always_inline)) size_t add_family(uint32_t *marks, 
 
 void gp_addr_marks_add(gp_addr_marks *m, int64_t ts, const uint8_t *column, size_t n_v4, size_t n_v6)
 {
+    if (n_v4 + n_v6 == 0)
+        return;
     if (m->failed || !reserve(m, m->n + n_v4 + n_v6)) {
         m->failed = true;
         return;
