@@ -31,7 +31,7 @@ gp_code gp_certificates_reload(gp_certificates *c, gp_error *err);
 /* Of a certificate with these names; 0: none. */
 gp_scopes gp_certificates_scopes(gp_certificates *c, const char *const *names, size_t n);
 
-/* ---- the text of the file; for tests ---- */
+/* ---- the text of the file; for tests ------------------------------------------------------------------- */
 
 typedef struct gp_certificate_line {
     char name[GP_CERT_NAME_MAX + 1];

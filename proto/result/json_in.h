@@ -26,8 +26,8 @@ gp_json_in_fn gp_json_in_member(const char *key, size_t len);
 /* Among them: the rows, which may be null. */
 void gp_json_in_rows(gp_json_in *in);
 
-/* The next row. False: it is not of the usual form (json_row.h), or not all of it is there; nothing is read.
- */
+/* The next row. False: it is not of the usual form (json_row.h), or not all of it is there; nothing is
+ * read. */
 bool gp_json_in_usual_row(gp_json_in *in);
 void gp_json_in_row(gp_json_in *in); /* whatever its form */
 

@@ -1,6 +1,6 @@
 #include "sensor/godb/blockcheck.h"
 
-#include <string.h>
+#include "sensor/godb/bigendian.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -9,15 +9,13 @@ enum { FINGERPRINTED = 8 + 3 * 4 + GP_COL_COUNT * 9 /* bytes a block */ };
 
 static uint8_t *put32(uint8_t *p, uint64_t v)
 {
-    const uint32_t be = __builtin_bswap32((uint32_t)v);
-    memcpy(p, &be, sizeof be);
-    return p + sizeof be;
+    gp_store_be32(p, (uint32_t)v);
+    return p + sizeof(uint32_t);
 }
 
 static uint8_t *put64(uint8_t *p, uint64_t v)
 {
-    v = __builtin_bswap64(v);
-    memcpy(p, &v, sizeof v);
+    gp_store_be64(p, v);
     return p + sizeof v;
 }
 

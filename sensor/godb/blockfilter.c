@@ -1,5 +1,7 @@
 #include "sensor/godb/blockfilter.h"
 
+#include "sensor/godb/bigendian.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +33,7 @@ size_t gp_blockfilter_size(const gp_block_info *b)
     return (size < MOST ? (size_t)size : MOST) + CHECK_SIZE;
 }
 
-/* ---- marks -------------------------------------------------------------------------------------------- */
+/* ---- marks --------------------------------------------------------------------------------------------- */
 
 uint32_t gp_addr_mark(int64_t ts, const uint8_t *addr, size_t len)
 {
@@ -95,19 +97,6 @@ static size_t bit_of(uint32_t mark, size_t size)
     return (size_t)((uint64_t)mark * (8 * size) >> 32);
 }
 
-static void put_check(uint8_t *p, uint64_t check)
-{
-    check = __builtin_bswap64(check);
-    memcpy(p, &check, sizeof check);
-}
-
-static uint64_t get_check(const uint8_t *p)
-{
-    uint64_t check;
-    memcpy(&check, p, sizeof check);
-    return __builtin_bswap64(check);
-}
-
 void gp_blockfilter_put(gp_buf *out, uint64_t fingerprint, const gp_block_info *b, const gp_addr_marks *m)
 {
     const size_t len = gp_blockfilter_size(b);
@@ -121,7 +110,7 @@ void gp_blockfilter_put(gp_buf *out, uint64_t fingerprint, const gp_block_info *
         record[bit / 8] |= (uint8_t)(1u << bit % 8);
     }
     const uint64_t check = gp_block_check(fingerprint, VERSION, record, size);
-    put_check(record + size, m->n > 0 && !m->failed ? check : ~check);
+    gp_store_be64(record + size, m->n > 0 && !m->failed ? check : ~check);
     out->len += len;
 }
 
@@ -130,7 +119,7 @@ gp_blockfilter gp_blockfilter_open(const uint8_t *record, size_t len, uint64_t f
     if (len <= CHECK_SIZE)
         return (gp_blockfilter){0};
     const size_t size = len - CHECK_SIZE;
-    if (gp_block_check(fingerprint, VERSION, record, size) != get_check(record + size))
+    if (gp_block_check(fingerprint, VERSION, record, size) != gp_load_be64(record + size))
         return (gp_blockfilter){0};
     return (gp_blockfilter){record, size};
 }

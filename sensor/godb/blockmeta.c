@@ -1,5 +1,6 @@
 #include "sensor/godb/blockmeta.h"
 
+#include "sensor/godb/bigendian.h"
 #include "sensor/godb/bitpack.h"
 
 #include <errno.h>
@@ -16,30 +17,18 @@ enum {
     BLOCK_SIZE = GP_COL_COUNT * COLUMN_ENTRY + TRAFFIC_ENTRY
 };
 
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap64(v);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap32(v);
-}
-
 static void put64(gp_buf *b, uint64_t v)
 {
-    v = __builtin_bswap64(v);
-    gp_buf_add(b, &v, sizeof v);
+    uint8_t bytes[sizeof v];
+    gp_store_be64(bytes, v);
+    gp_buf_add(b, bytes, sizeof bytes);
 }
 
 static void put32(gp_buf *b, uint32_t v)
 {
-    v = __builtin_bswap32(v);
-    gp_buf_add(b, &v, sizeof v);
+    uint8_t bytes[sizeof v];
+    gp_store_be32(bytes, v);
+    gp_buf_add(b, bytes, sizeof bytes);
 }
 
 void gp_blockmeta_init(gp_blockmeta *m)
@@ -55,35 +44,36 @@ void gp_blockmeta_free(gp_blockmeta *m)
 
 static void decode_header(const uint8_t *p, gp_blockmeta *m)
 {
-    m->version = get64(p);
-    m->sum.n_v4 = get64(p + 16);
-    m->sum.n_v6 = get64(p + 24);
-    m->sum.drops = get64(p + 32);
-    m->sum.c = (gp_counters){get64(p + 40), get64(p + 48), get64(p + 56), get64(p + 64)};
+    m->version = gp_load_be64(p);
+    m->sum.n_v4 = gp_load_be64(p + 16);
+    m->sum.n_v6 = gp_load_be64(p + 24);
+    m->sum.drops = gp_load_be64(p + 32);
+    m->sum.c =
+        (gp_counters){gp_load_be64(p + 40), gp_load_be64(p + 48), gp_load_be64(p + 56), gp_load_be64(p + 64)};
 }
 
 static const uint8_t *decode_column(const uint8_t *p, gp_blockmeta *m, unsigned col)
 {
     uint64_t offset = 0;
-    m->col_end[col] = get64(p);
+    m->col_end[col] = gp_load_be64(p);
     p += COLUMN_HEAD;
     for (size_t i = 0; i < m->n_blocks; i++, p += COLUMN_ENTRY) {
-        m->blocks[i].col[col] = (gp_block_loc){offset, get32(p), get32(p + 4), p[8]};
-        offset += get32(p);
+        m->blocks[i].col[col] = (gp_block_loc){offset, gp_load_be32(p), gp_load_be32(p + 4), p[8]};
+        offset += gp_load_be32(p);
     }
     return p;
 }
 
 static void decode_traffic(const uint8_t *p, gp_blockmeta *m)
 {
-    uint64_t ts = get64(p);
+    uint64_t ts = gp_load_be64(p);
     p += FIRST_TS_SIZE;
     for (size_t i = 0; i < m->n_blocks; i++, p += TRAFFIC_ENTRY) {
-        ts += get32(p + 12);
+        ts += gp_load_be32(p + 12);
         m->blocks[i].ts = (int64_t)ts;
-        m->blocks[i].n_v4 = get32(p);
-        m->blocks[i].n_v6 = get32(p + 4);
-        m->blocks[i].drops = get32(p + 8);
+        m->blocks[i].n_v4 = gp_load_be32(p);
+        m->blocks[i].n_v6 = gp_load_be32(p + 4);
+        m->blocks[i].drops = gp_load_be32(p + 8);
     }
 }
 
@@ -93,7 +83,7 @@ gp_code gp_blockmeta_decode(const uint8_t *data, size_t len, gp_blockmeta *out, 
     if (len < EMPTY_SIZE)
         return gp_fail(err, GP_ECORRUPT, "block metadata of %zu bytes is shorter than its header of %d", len,
                        EMPTY_SIZE);
-    uint64_t n = get64(data + 8);
+    uint64_t n = gp_load_be64(data + 8);
     if (n > (len - EMPTY_SIZE) / BLOCK_SIZE)
         return gp_fail(err, GP_ECORRUPT, "block metadata of %zu bytes cannot hold the %llu blocks it claims",
                        len, (unsigned long long)n);

@@ -1,30 +1,12 @@
 #include "sensor/godb/flowkey.h"
 
+#include "sensor/godb/bigendian.h"
+
 #include <string.h>
-
-static inline uint64_t load_be64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap64(v);
-}
-
-static inline uint32_t load_be32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap32(v);
-}
 
 static inline uint16_t load_be16(const uint8_t *p)
 {
     return (uint16_t)((unsigned)p[0] << 8 | p[1]);
-}
-
-static inline void store_be64(uint8_t *p, uint64_t v)
-{
-    v = __builtin_bswap64(v);
-    memcpy(p, &v, sizeof v);
 }
 
 gp_keyspec gp_keyspec_make(const gp_query_type *type, bool v6)
@@ -53,7 +35,7 @@ static inline uint64_t last_word(const gp_keyspec *spec, const gp_key_columns *c
 {
     uint64_t high = 0;
     if (spec->addr_in_last)
-        high = load_be32((spec->sip ? c->sip : c->dip) + (size_t)row * 4);
+        high = gp_load_be32((spec->sip ? c->sip : c->dip) + (size_t)row * 4);
     else if (spec->time)
         high = c->time;
     uint64_t dport = spec->dport ? load_be16(c->dport + (size_t)row * 2) : 0;
@@ -71,7 +53,7 @@ static void pack_run(const gp_keyspec *spec, const gp_key_columns *c, uint32_t f
     if (spec->addr_in_last) {
         const uint8_t *addr = (spec->sip ? c->sip : c->dip) + (size_t)first * 4;
         for (size_t i = 0; i < n; i++)
-            keys[i] |= (uint64_t)load_be32(addr + i * 4) << 32;
+            keys[i] |= (uint64_t)gp_load_be32(addr + i * 4) << 32;
     }
     if (spec->dport) {
         const uint8_t *dport = c->dport + (size_t)first * 2;
@@ -88,12 +70,12 @@ static void pack_run(const gp_keyspec *spec, const gp_key_columns *c, uint32_t f
 static void pack_v6(const gp_keyspec *spec, const gp_key_columns *c, uint32_t row, uint64_t *key)
 {
     if (spec->sip) {
-        *key++ = load_be64(c->sip + (size_t)row * 16);
-        *key++ = load_be64(c->sip + (size_t)row * 16 + 8);
+        *key++ = gp_load_be64(c->sip + (size_t)row * 16);
+        *key++ = gp_load_be64(c->sip + (size_t)row * 16 + 8);
     }
     if (spec->dip) {
-        *key++ = load_be64(c->dip + (size_t)row * 16);
-        *key++ = load_be64(c->dip + (size_t)row * 16 + 8);
+        *key++ = gp_load_be64(c->dip + (size_t)row * 16);
+        *key++ = gp_load_be64(c->dip + (size_t)row * 16 + 8);
     }
     *key = last_word(spec, c, row);
 }
@@ -116,8 +98,8 @@ void gp_keys_pack(const gp_keyspec *spec, const gp_key_columns *c, const uint32_
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        uint64_t sip = spec->sip ? load_be32(c->sip + (size_t)rows[i] * 4) : 0;
-        uint64_t dip = spec->dip ? load_be32(c->dip + (size_t)rows[i] * 4) : 0;
+        uint64_t sip = spec->sip ? gp_load_be32(c->sip + (size_t)rows[i] * 4) : 0;
+        uint64_t dip = spec->dip ? gp_load_be32(c->dip + (size_t)rows[i] * 4) : 0;
         keys[2 * i] = sip << 32 | dip;
         keys[2 * i + 1] = last_word(spec, c, rows[i]);
     }
@@ -140,8 +122,8 @@ static gp_addr addr_v4(uint64_t v)
 static gp_addr addr_v6(const uint64_t *words)
 {
     uint8_t bytes[16];
-    store_be64(bytes, words[0]);
-    store_be64(bytes + 8, words[1]);
+    gp_store_be64(bytes, words[0]);
+    gp_store_be64(bytes + 8, words[1]);
     return gp_addr_from_bytes(bytes, sizeof bytes);
 }
 

@@ -1,5 +1,7 @@
 #include "sensor/godb/flowsort.h"
 
+#include "sensor/godb/bigendian.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,13 +27,6 @@ static gp_code reserve(gp_flowsort *s, size_t n, gp_error *err)
     }
     s->cap = n;
     return GP_OK;
-}
-
-static uint64_t word_at(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap64(v);
 }
 
 /* Packets count only as far as a byte goes: enough to bring like to like. */
@@ -65,23 +60,23 @@ static uint64_t look(const gp_flow *f)
 static uint64_t key_v4(const gp_flow *f, unsigned word)
 {
     if (word == 0)
-        return (look(f) & UINT16_MAX) << 32 | word_at(f->dip.bytes) >> 32;
-    return word_at(f->sip.bytes) >> 32 << 24 | look(f) >> 16;
+        return (look(f) & UINT16_MAX) << 32 | gp_load_be64(f->dip.bytes) >> 32;
+    return gp_load_be64(f->sip.bytes) >> 32 << 24 | look(f) >> 16;
 }
 
 static uint64_t key_v6(const gp_flow *f, unsigned word)
 {
     switch (word) {
     case 0:
-        return word_at(f->dip.bytes + 8);
+        return gp_load_be64(f->dip.bytes + 8);
     case 1:
-        return word_at(f->dip.bytes);
+        return gp_load_be64(f->dip.bytes);
     case 2:
         return look(f);
     case 3:
-        return word_at(f->sip.bytes + 8);
+        return gp_load_be64(f->sip.bytes + 8);
     default:
-        return word_at(f->sip.bytes);
+        return gp_load_be64(f->sip.bytes);
     }
 }
 

@@ -399,7 +399,6 @@ static gp_code fill_window(gp_day *d, gp_column col, window *w, const gp_block_l
     return code;
 }
 
-/* The stored bytes of a block whose sizes were checked. */
 static gp_code need_buffers(gp_day *d, gp_error *err)
 {
     if (d->buffers)
@@ -409,6 +408,7 @@ static gp_code need_buffers(gp_day *d, gp_error *err)
     return code;
 }
 
+/* The stored bytes of a block whose sizes were checked. */
 static gp_code fetch_block(gp_day *d, gp_column col, const gp_block_loc *loc, const uint8_t **out,
                            gp_error *err)
 {
@@ -500,7 +500,7 @@ gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8
     return fetch_block(d, col, &d->meta.blocks[block].col[col], out, err);
 }
 
-/* ---- additional files: whatever fails here costs speed, not the answer -------------------------------- */
+/* ---- additional files: whatever fails here costs speed, not the answer --------------------------------- */
 
 /* -1: there is none that can be read. */
 static int open_additional(const gp_day *d, const char *name, uint64_t *size)
