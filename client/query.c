@@ -44,15 +44,6 @@ gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp
     return gp_client_args_body(&plain, body, err);
 }
 
-static gp_code parse_result(const char *text, size_t len, gp_result *out, gp_error *err)
-{
-    gp_code rc = gp_result_from_json(text, len, 0, out, err);
-    if (rc != GP_EINVAL)
-        return rc;
-    err->code = GP_ECORRUPT; /* of a peer */
-    return GP_ECORRUPT;
-}
-
 static gp_code wait_for(const gp_client *c, gp_loop *l, gp_error *err)
 {
     for (;;) {
@@ -144,7 +135,7 @@ static bool on_result(stream *s, gp_event_type type, const char *data, size_t le
 {
     gp_result result;
     gp_result_init(&result);
-    s->code = parse_result(data, len, &result, &s->err);
+    s->code = gp_client_blame_peer(gp_result_from_json(data, len, 0, &result, &s->err), &s->err);
     if (s->code != GP_OK) {
         gp_result_free(&result);
         return false;

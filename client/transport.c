@@ -168,10 +168,13 @@ void gp_call_end(gp_call *call)
     gp_in_flight_give(call->in_flight, &call->borrowed);
 }
 
-/* To the reader of a result bad text is bad input; here it is a peer that does not keep to the format. */
-static gp_code blame_peer(gp_code code)
+gp_code gp_client_blame_peer(gp_code code, gp_error *err)
 {
-    return code == GP_EINVAL ? GP_ECORRUPT : code;
+    if (code != GP_EINVAL)
+        return code;
+    if (err)
+        err->code = GP_ECORRUPT;
+    return GP_ECORRUPT;
 }
 
 static gp_code too_large(gp_call *call)
@@ -204,7 +207,8 @@ static gp_code read_piece(gp_call *call, const char *data, size_t len)
     if (!gp_in_flight_take(call->in_flight, &call->borrowed, held + len))
         return too_large_beside_others(call, held);
     call->received += len;
-    return blame_peer(gp_result_reader_feed(call->reader, data, len, &call->stream_err));
+    gp_code rc = gp_result_reader_feed(call->reader, data, len, &call->stream_err);
+    return gp_client_blame_peer(rc, &call->stream_err);
 }
 
 static gp_code keep_piece(gp_call *call, const char *data, size_t len)
@@ -232,14 +236,11 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 
 gp_code gp_client_take_result(const gp_client *c, gp_call *call, gp_result *out, gp_error *err)
 {
-    gp_code rc = blame_peer(gp_result_reader_finish(call->reader, out, err));
-    if (rc == GP_OK) {
+    gp_code rc = gp_client_blame_peer(gp_result_reader_finish(call->reader, out, err), err);
+    if (rc == GP_OK)
         out->narrows = call->narrows;
-        return GP_OK;
-    }
-    (void)gp_error_prefix(err, "%s", c->addr);
-    if (err)
-        err->code = rc;
+    else
+        (void)gp_error_prefix(err, "%s", c->addr);
     return rc;
 }
 

@@ -66,6 +66,10 @@ void gp_in_flight_give(gp_in_flight *f, size_t *borrowed);
 /* Frees the answer and the reader, and gives back what they took of in_flight. */
 void gp_call_end(gp_call *call);
 
+/* To the readers of JSON bad text is bad input (GP_EINVAL); here it is a peer that does not keep to the
+ * format: GP_ECORRUPT. Other codes stay. */
+gp_code gp_client_blame_peer(gp_code code, gp_error *err);
+
 /* The body of a query request. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err);
 /* The same for services that may be v4's (exchange.h): a body, and parameters of the URL. */

@@ -33,8 +33,7 @@ struct gp_tls {
     pem first;               /* as read at the start */
     pthread_mutex_t lock;
     gp_tls_set *current; /* guarded by lock, as are the following */
-    gp_filestamp stamps[N_FILES];
-    time_t looked_at; /* CLOCK_MONOTONIC, seconds */
+    gp_filewatch watches[N_FILES];
 };
 
 static const char *const what[N_FILES] = {"certificate", "key", "CA of the clients"};
@@ -91,20 +90,18 @@ static gp_code read_pem(const gp_tls *t, pem *out, gp_error *err)
     return rc;
 }
 
-static void take_stamps(gp_tls *t)
+static void begin_watching(gp_tls *t)
 {
     for (size_t i = 0; i < N_FILES; i++)
-        t->stamps[i] = gp_filestamp_take(t->paths[i]);
+        gp_filewatch_read(&t->watches[i], t->paths[i]);
 }
 
-static bool has_changed(const gp_tls *t)
+static bool has_changed(gp_tls *t)
 {
-    for (size_t i = 0; i < N_FILES; i++) {
-        gp_filestamp now = gp_filestamp_take(t->paths[i]);
-        if (!gp_filestamp_equal(&now, &t->stamps[i]))
-            return true;
-    }
-    return false;
+    bool changed = false;
+    for (size_t i = 0; i < N_FILES; i++)
+        changed = gp_filewatch_changed(&t->watches[i], t->paths[i]) || changed;
+    return changed;
 }
 
 /* ---- credentials --------------------------------------------------------------------------------------- */
@@ -183,13 +180,6 @@ static void log_validity(const gp_tls *t, const pem *p)
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-static time_t monotonic_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 static gp_code copy_paths(gp_tls *t, const gp_http_tls *cfg, gp_error *err)
 {
     const char *const paths[N_FILES] = {cfg->cert, cfg->key ? cfg->key : cfg->cert, cfg->client_ca};
@@ -208,8 +198,7 @@ gp_code gp_tls_new(gp_tls **out, const gp_http_tls *cfg, gp_log *log, gp_error *
     pthread_mutex_init(&t->lock, NULL);
     gp_code rc = copy_paths(t, cfg, err);
     if (rc == GP_OK) {
-        take_stamps(t); /* before reading: a later change is then seen as one */
-        t->looked_at = monotonic_s();
+        begin_watching(t); /* before reading: a later change is then seen as one */
         rc = read_pem(t, &t->first, err);
     }
     if (rc == GP_OK)
@@ -243,7 +232,7 @@ static gp_code load(gp_tls *t, gp_error *err)
 {
     pem p;
     gp_tls_set *set = NULL;
-    take_stamps(t);
+    begin_watching(t);
     gp_code rc = read_pem(t, &p, err);
     if (rc != GP_OK)
         return rc;
@@ -270,9 +259,6 @@ gp_code gp_tls_reload(gp_tls *t, gp_error *err)
 static void look_again(gp_tls *t)
 {
     gp_error err = GP_ERROR_INIT;
-    if (t->looked_at == monotonic_s())
-        return;
-    t->looked_at = monotonic_s();
     if (has_changed(t) && load(t, &err) != GP_OK)
         gp_log_error(t->log, "TLS files have changed but cannot be used; the old ones stay in force",
                      GP_F_STR("error", err.msg));

@@ -82,20 +82,19 @@ static void put_hosts(gp_buf *b, const gp_result *r)
  * into room that was reserved for all of it. */
 enum { ATTRIBUTES_MAX = 192, COUNTERS_MAX = 128 };
 
-#define RAW_TEXT(at, text) raw_text(at, text, sizeof(text) - 1)
-#define RAW_KEY(at, key)   raw_key(at, "\"" key "\":", sizeof("\"" key "\":") - 1)
-
-static inline char *raw_text(char *at, const char *text, size_t len)
+/* Texts are literals, whose length the compiler knows once this is inlined. */
+static inline char *raw_text(char *at, const char *text)
 {
+    const size_t len = strlen(text);
     memcpy(at, text, len);
     return at + len;
 }
 
-static inline char *raw_key(char *at, const char *key, size_t len)
+static inline char *raw_key(char *at, const char *quoted)
 {
     if (at[-1] != '{')
         *at++ = ',';
-    return raw_text(at, key, len);
+    return raw_text(at, quoted);
 }
 
 static char *raw_addr(char *at, const gp_addr *a)
@@ -116,32 +115,32 @@ static void put_row_attributes(gp_buf *b, const gp_row *row)
 {
     if (!gp_buf_reserve(b, ATTRIBUTES_MAX))
         return;
-    char *at = RAW_TEXT(b->data + b->len, "},\"attributes\":{");
+    char *at = raw_text(b->data + b->len, "},\"attributes\":{");
     if (row->sip.len)
-        at = raw_addr(RAW_KEY(at, "sip"), &row->sip);
+        at = raw_addr(raw_key(at, "\"sip\":"), &row->sip);
     if (row->dip.len)
-        at = raw_addr(RAW_KEY(at, "dip"), &row->dip);
+        at = raw_addr(raw_key(at, "\"dip\":"), &row->dip);
     if (row->proto)
-        at = gp_u64_format(RAW_KEY(at, "proto"), row->proto);
+        at = gp_u64_format(raw_key(at, "\"proto\":"), row->proto);
     if (row->dport)
-        at = gp_u64_format(RAW_KEY(at, "dport"), row->dport);
-    close_raw(b, RAW_TEXT(at, "},\"counters\":"));
+        at = gp_u64_format(raw_key(at, "\"dport\":"), row->dport);
+    close_raw(b, raw_text(at, "},\"counters\":"));
 }
 
 static void put_counters(gp_buf *b, const gp_counters *c)
 {
     if (!gp_buf_reserve(b, COUNTERS_MAX))
         return;
-    char *at = RAW_TEXT(b->data + b->len, "{");
+    char *at = raw_text(b->data + b->len, "{");
     if (c->bytes_rcvd)
-        at = gp_u64_format(RAW_KEY(at, "br"), c->bytes_rcvd);
+        at = gp_u64_format(raw_key(at, "\"br\":"), c->bytes_rcvd);
     if (c->bytes_sent)
-        at = gp_u64_format(RAW_KEY(at, "bs"), c->bytes_sent);
+        at = gp_u64_format(raw_key(at, "\"bs\":"), c->bytes_sent);
     if (c->pkts_rcvd)
-        at = gp_u64_format(RAW_KEY(at, "pr"), c->pkts_rcvd);
+        at = gp_u64_format(raw_key(at, "\"pr\":"), c->pkts_rcvd);
     if (c->pkts_sent)
-        at = gp_u64_format(RAW_KEY(at, "ps"), c->pkts_sent);
-    close_raw(b, RAW_TEXT(at, "}"));
+        at = gp_u64_format(raw_key(at, "\"ps\":"), c->pkts_sent);
+    close_raw(b, raw_text(at, "}"));
 }
 
 /* Rows in time order repeat their timestamps: format each once. */
