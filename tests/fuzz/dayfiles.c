@@ -1,9 +1,9 @@
 #include "tests/fuzz/dayfiles.h"
 
 #include "sensor/godb/daypath.h"
+#include "tests/support/tempdir.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,17 +14,9 @@ enum { DB_LEN = 64, FOLDER_LEN = 128, FILE_LEN = 256 };
 static char db[DB_LEN];
 static char folder[FOLDER_LEN];
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void remove_db(void)
 {
-    nftw(db, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    gp_tempdir_remove(db);
 }
 
 static void make_folders(void)

@@ -4,6 +4,7 @@
 #include "sensor/godb/skip.h"
 #include "sensor/godb/verify.h"
 #include "sensor/godb/writer.h"
+#include "tests/support/files.h"
 #include "tests/support/gendb.h"
 #include "tests/support/tempdir.h"
 
@@ -64,23 +65,6 @@ static void filter_path(const char *db, char dst[static 600])
     gp_day *day = open_day(db);
     snprintf(dst, 600, "%s/.blockfilter", gp_day_path(day));
     gp_day_close(day);
-}
-
-static size_t read_bytes(const char *path, uint8_t *dst, size_t room)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    size_t len = fread(dst, 1, room, f);
-    assert_int_equal(fclose(f), 0);
-    return len;
-}
-
-static void write_bytes(const char *path, const uint8_t *data, size_t len)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, len, f), len);
-    assert_int_equal(fclose(f), 0);
 }
 
 static bool may_have(const gp_blockfilter *f, int64_t ts, const gp_addr *a)
@@ -236,13 +220,13 @@ static void answers_are_the_same_without(void **state)
     static uint8_t right[16384];
     char path[600];
     filter_path(*state, path);
-    size_t len = read_bytes(path, right, sizeof right);
+    size_t len = gp_test_read(path, right, sizeof right);
     assert_true(len > 0 && len < sizeof right);
     const uint64_t with = check_answers(*state);
     assert_int_equal(unlink(path), 0);
     const uint64_t without = check_answers(*state);
     assert_true(with < without);
-    write_bytes(path, right, len / 2);
+    gp_test_write(path, right, len / 2);
     (void)check_answers(*state);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0755), 0);
@@ -256,12 +240,12 @@ static void damaged_records_do_not_count(void **state)
     const char *cond = "host = 250.1.2.3";
     char path[600];
     filter_path(*state, path);
-    size_t len = read_bytes(path, right, sizeof right);
+    size_t len = gp_test_read(path, right, sizeof right);
     gp_day *day = open_day(*state);
     for (size_t at = 0; at < len; at += 13) {
         memcpy(wrong, right, len);
         wrong[at] ^= (uint8_t)(1u << at % 8);
-        write_bytes(path, wrong, len);
+        gp_test_write(path, wrong, len);
         size_t block = 0;
         size_t end = gp_blockfilter_size(&gp_day_meta(day)->blocks[0]);
         while (at >= end)
@@ -272,10 +256,10 @@ static void damaged_records_do_not_count(void **state)
         gp_day_close(again);
     }
     memset(wrong, 0, len);
-    write_bytes(path, wrong, len);
+    gp_test_write(path, wrong, len);
     const answer none = ask(*state, cond);
     memcpy(wrong, right + len / 3, len - len / 3); /* of other blocks */
-    write_bytes(path, wrong, len);
+    gp_test_write(path, wrong, len);
     assert_int_equal(ask(*state, cond).loaded, none.loaded);
     gp_day_close(day);
 }
@@ -358,7 +342,7 @@ static void a_filter_that_denies_is_noted(void **state)
     gp_blockfilter_put(&record, gp_block_fingerprint(GP_FINGERPRINT_START, b), b, &marks);
     assert_int_equal(record.len, gp_blockfilter_size(b));
     filter_path(*state, path);
-    write_bytes(path, (const uint8_t *)record.data, record.len);
+    gp_test_write(path, (const uint8_t *)record.data, record.len);
     assert_int_equal(notes_of_check(*state), 1);
     gp_day_close(day);
     gp_buf_free(&record);

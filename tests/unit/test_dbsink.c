@@ -1,7 +1,7 @@
 #include "sensor/dbsink/dbsink.h"
 #include "sensor/godb/engine.h"
+#include "tests/support/tempdir.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,14 +14,6 @@
 
 static const int64_t noon = 1700049600; /* 2023-11-15T12:00:00Z */
 
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static int setup(void **state)
 {
     char path[] = "/tmp/gp-dbsink-XXXXXX";
@@ -31,7 +23,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    nftw(*state, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    gp_tempdir_remove(*state);
     free(*state);
     return 0;
 }

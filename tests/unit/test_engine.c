@@ -2,6 +2,7 @@
 #include "sensor/godb/engine.h"
 #include "sensor/godb/reader.h"
 #include "sensor/godb/writer.h"
+#include "tests/support/files.h"
 #include "tests/support/tempdir.h"
 
 #include <setjmp.h>
@@ -466,23 +467,6 @@ static void sums_path(const fixture *fx, const char *iface, int64_t day_ts, char
     gp_day_close(day);
 }
 
-static size_t read_bytes(const char *path, uint8_t *dst, size_t room)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    size_t len = fread(dst, 1, room, f);
-    assert_int_equal(fclose(f), 0);
-    return len;
-}
-
-static void write_bytes(const char *path, const uint8_t *data, size_t len)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, len, f), len);
-    assert_int_equal(fclose(f), 0);
-}
-
 /* Bytes of columns that were read for the query, whose answer is right. */
 static uint64_t bytes_read(const fixture *fx, const query *q)
 {
@@ -557,15 +541,15 @@ static void blocks_without_record_are_read(void **state)
     char path[512];
     uint8_t records[1024];
     sums_path(fx, "eth0", first_day, path);
-    size_t len = read_bytes(path, records, sizeof records);
+    size_t len = gp_test_read(path, records, sizeof records);
     assert_true(len > 0 && len < sizeof records);
-    write_bytes(path, records, len / 2);
+    gp_test_write(path, records, len / 2);
     uint64_t half = bytes_read(fx, &(query){.type = "time"});
     assert_true(half > 0);
     memset(records, 0, len / 2); /* what a hole reads as */
-    write_bytes(path, records, len);
+    gp_test_write(path, records, len);
     assert_true(bytes_read(fx, &(query){.type = "time"}) > 0);
-    write_bytes(path, records, 0);
+    gp_test_write(path, records, 0);
     assert_true(bytes_read(fx, &(query){.type = "time"}) > half);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0755), 0);
@@ -580,22 +564,22 @@ static void wrong_records_do_not_count(void **state)
     uint8_t right[1024];
     uint8_t wrong[1024];
     sums_path(fx, "eth0", first_day, path);
-    size_t len = read_bytes(path, right, sizeof right);
+    size_t len = gp_test_read(path, right, sizeof right);
     for (size_t at = 0; at < len; at++) {
         memcpy(wrong, right, len);
         wrong[at] ^= (uint8_t)(1u << at % 8);
-        write_bytes(path, wrong, len);
+        gp_test_write(path, wrong, len);
         assert_true(bytes_read(fx, &(query){.type = "time"}) > 0);
     }
     memmove(wrong, right + len / 2, len - len / 2); /* of the blocks behind */
-    write_bytes(path, wrong, len);
+    gp_test_write(path, wrong, len);
     assert_true(bytes_read_for_totals(fx) > 0);
     for (unsigned which = 0; which < 2; which++) {
         sums_path(fx, iface_names[which], first_day + (which == 0 ? 86400 : 0), other);
-        write_bytes(path, wrong, read_bytes(other, wrong, sizeof wrong));
+        gp_test_write(path, wrong, gp_test_read(other, wrong, sizeof wrong));
         assert_true(bytes_read_for_totals(fx) > 0);
     }
-    write_bytes(path, right, len);
+    gp_test_write(path, right, len);
     assert_int_equal(bytes_read_for_totals(fx), 0);
 }
 
@@ -623,9 +607,9 @@ static void records_that_contradict_the_day_do_not_count(void **state)
     one_flow(a.db, 5);
     one_flow(b.db, 6);
     sums_path(&a, "eth0", first_day, path);
-    size_t len = read_bytes(path, records, sizeof records);
+    size_t len = gp_test_read(path, records, sizeof records);
     sums_path(&b, "eth0", first_day, path);
-    write_bytes(path, records, len);
+    gp_test_write(path, records, len);
     gp_day *day = NULL;
     assert_int_equal(gp_day_open(&day, b.db, "eth0", first_day, NULL), GP_OK);
     assert_null(gp_day_block_sum(day, 0));

@@ -6,10 +6,10 @@
 #include "proto/service/ratelimit.h"
 #include "sensor/api/api.h"
 #include "sensor/dbsink/dbsink.h"
+#include "tests/support/tempdir.h"
 
 #include <cJSON.h>
 #include <curl/curl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -168,21 +168,13 @@ static sensor *start(const gp_api_config *limits)
     return s;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static void end(sensor *s)
 {
     gp_sensor_api_stop(s->api);
     gp_config_monitor_free(s->monitor);
     gp_engine_free(s->engine);
     gp_capconfig_map_free(&s->manager.current);
-    nftw(s->db, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    gp_tempdir_remove(s->db);
     free(s);
 }
 
