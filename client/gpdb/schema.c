@@ -2,6 +2,7 @@
 
 #include "proto/base/strlist.h"
 #include "proto/query/protocols.h"
+#include "sensor/godb/blockmeta.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -102,13 +103,13 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *out)
     return v <= max;
 }
 
-/* UNIX seconds after 1970. */
+/* UNIX seconds after 1970, as blocks may have them. */
 static bool parse_time(const char *text, int64_t *out)
 {
     uint64_t v;
     if (*text == '+')
         text++;
-    if (!parse_number(text, INT64_MAX, &v) || v == 0)
+    if (!parse_number(text, GP_BLOCK_TS_MAX, &v) || v == 0)
         return false;
     *out = (int64_t)v;
     return true;

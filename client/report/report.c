@@ -298,7 +298,9 @@ static void put_describe(gp_sort by, gp_direction dir, gp_buf *out)
 static void put_timespan(const gp_result *r, gp_buf *out)
 {
     const int64_t minute = INT64_C(60000000000);
-    int64_t span = (r->last.sec - r->first.sec) * 1000000000;
+    int64_t span;
+    if (__builtin_mul_overflow(r->last.sec - r->first.sec, INT64_C(1000000000), &span))
+        span = INT64_MAX; /* 292 years or more: as long as nanoseconds can say */
     gp_buf_puts(out, "Timespan\t: [");
     gp_fmt_time(out, r->first.sec);
     gp_buf_puts(out, ", ");

@@ -64,17 +64,22 @@ static const uint8_t *decode_column(const uint8_t *p, gp_blockmeta *m, unsigned 
     return p;
 }
 
-static void decode_traffic(const uint8_t *p, gp_blockmeta *m)
+/* Times are bounded here, once, so that whoever computes with them cannot overflow. */
+static gp_code decode_traffic(const uint8_t *p, gp_blockmeta *m, gp_error *err)
 {
     uint64_t ts = gp_load_be64(p);
     p += FIRST_TS_SIZE;
     for (size_t i = 0; i < m->n_blocks; i++, p += TRAFFIC_ENTRY) {
         ts += gp_load_be32(p + 12);
+        if (ts > GP_BLOCK_TS_MAX)
+            return gp_fail(err, GP_ECORRUPT, "block %zu has the time %llu, beyond the year 9999", i,
+                           (unsigned long long)ts);
         m->blocks[i].ts = (int64_t)ts;
         m->blocks[i].n_v4 = gp_load_be32(p);
         m->blocks[i].n_v6 = gp_load_be32(p + 4);
         m->blocks[i].drops = gp_load_be32(p + 8);
     }
+    return GP_OK;
 }
 
 gp_code gp_blockmeta_decode(const uint8_t *data, size_t len, gp_blockmeta *out, gp_error *err)
@@ -99,8 +104,7 @@ gp_code gp_blockmeta_decode(const uint8_t *data, size_t len, gp_blockmeta *out, 
     const uint8_t *p = data + HEADER_SIZE;
     for (unsigned col = 0; col < GP_COL_COUNT; col++)
         p = decode_column(p, out, col);
-    decode_traffic(p, out);
-    return GP_OK;
+    return decode_traffic(p, out, err);
 }
 
 static void encode_header(const gp_blockmeta *m, gp_buf *out)
@@ -122,16 +126,15 @@ static gp_code encode_traffic(const gp_blockmeta *m, gp_buf *out, gp_error *err)
     put64(out, (uint64_t)last);
     for (size_t i = 0; i < m->n_blocks; i++) {
         const gp_block_info *b = &m->blocks[i];
-        int64_t delta = b->ts - last;
-        if (b->n_v4 > UINT32_MAX || b->n_v6 > UINT32_MAX || b->drops > UINT32_MAX || delta < 0 ||
-            delta > UINT32_MAX)
+        bool rises = b->ts >= last && last >= 0 && b->ts <= GP_BLOCK_TS_MAX && b->ts - last <= UINT32_MAX;
+        if (b->n_v4 > UINT32_MAX || b->n_v6 > UINT32_MAX || b->drops > UINT32_MAX || !rises)
             return gp_fail(err, GP_ELIMIT,
                            "block %lld does not fit the metadata format (32-bit counts, rising times)",
                            (long long)b->ts);
         put32(out, (uint32_t)b->n_v4);
         put32(out, (uint32_t)b->n_v6);
         put32(out, (uint32_t)b->drops);
-        put32(out, (uint32_t)delta);
+        put32(out, (uint32_t)(b->ts - last));
         last = b->ts;
     }
     return GP_OK;

@@ -41,9 +41,13 @@ typedef struct gp_blockmeta {
 
 enum { GP_BLOCKMETA_VERSION = 1 };
 
+/* The end of the year 9999, the last time that RFC 3339 can express. No block is later or before 1970. */
+#define GP_BLOCK_TS_MAX INT64_C(253402300799)
+
 void gp_blockmeta_init(gp_blockmeta *m);
 void gp_blockmeta_free(gp_blockmeta *m);
-/* Every size and count is checked against len; GP_ECORRUPT says what contradicts what. */
+/* Every size and count is checked against len, every time against GP_BLOCK_TS_MAX; GP_ECORRUPT says what is
+ * wrong. out is to be freed even then. */
 gp_code gp_blockmeta_decode(const uint8_t *data, size_t len, gp_blockmeta *out, gp_error *err);
 gp_code gp_blockmeta_encode(const gp_blockmeta *m, gp_buf *out, gp_error *err);
 gp_code gp_blockmeta_append(gp_blockmeta *m, const gp_block_info *b, gp_error *err); /* sum is the caller's */

@@ -140,6 +140,39 @@ static void metadata_refuses_what_contradicts_itself(void **state)
     gp_blockmeta_free(&m);
 }
 
+static void times_beyond_the_calendar_are_damage(void **state)
+{
+    (void)state;
+    const struct {
+        int64_t ts;
+        gp_code encoded, decoded;
+    } cases[] = {{0, GP_OK, GP_OK},
+                 {GP_BLOCK_TS_MAX, GP_OK, GP_OK},
+                 {GP_BLOCK_TS_MAX + 1, GP_ELIMIT, GP_ECORRUPT},
+                 {-1, GP_ELIMIT, GP_ECORRUPT},
+                 {INT64_MIN, GP_ELIMIT, GP_ECORRUPT},
+                 {INT64_MAX, GP_ELIMIT, GP_ECORRUPT}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        gp_blockmeta m, back;
+        gp_buf bytes = GP_BUF_INIT;
+        gp_blockmeta_init(&m);
+        gp_block_info b = {.n_v4 = 1};
+        assert_int_equal(gp_blockmeta_append(&m, &b, NULL), GP_OK);
+        assert_int_equal(gp_blockmeta_encode(&m, &bytes, NULL), GP_OK);
+        uint8_t *first = (uint8_t *)bytes.data + bytes.len - 16 - 8;
+        for (unsigned byte = 0; byte < 8; byte++)
+            first[byte] = (uint8_t)((uint64_t)cases[i].ts >> (56 - 8 * byte));
+        assert_int_equal(gp_blockmeta_decode((const uint8_t *)bytes.data, bytes.len, &back, NULL),
+                         cases[i].decoded);
+        gp_blockmeta_free(&back);
+        m.blocks[0].ts = cases[i].ts;
+        gp_buf_clear(&bytes);
+        assert_int_equal(gp_blockmeta_encode(&m, &bytes, NULL), cases[i].encoded);
+        gp_buf_free(&bytes);
+        gp_blockmeta_free(&m);
+    }
+}
+
 /* ---- databases ----------------------------------------------------------------------------------------- */
 
 static gp_counters read_counters(gp_day *day, gp_codec *codec, size_t block)
@@ -442,6 +475,7 @@ int main(void)
         cmocka_unit_test(day_names_round_trip),
         cmocka_unit_test(codecs_round_trip),
         cmocka_unit_test(metadata_refuses_what_contradicts_itself),
+        cmocka_unit_test(times_beyond_the_calendar_are_damage),
         cmocka_unit_test(reference_database_reads_back),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(a_batch_becomes_visible_when_flushed),
