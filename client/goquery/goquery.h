@@ -43,7 +43,4 @@ gp_code run_list(const options *o, gp_error *err);
 gp_code run_completion(const options *o, gp_error *err);
 void print_flags(void); /* options.c */
 
-/* True after SIGINT or SIGTERM, or when the time that --query.timeout allows is over. */
-bool interrupted(void *ctx);
-
 #endif

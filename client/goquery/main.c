@@ -2,40 +2,7 @@
 
 #include "proto/base/version.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
-
-/* The only state that outlives a call: set by signals, read by the query's cancel hook. */
-static volatile sig_atomic_t stop_signal;
-static struct timespec deadline; /* CLOCK_MONOTONIC; 0: none; written once before the query */
-
-static void on_signal(int sig)
-{
-    stop_signal = sig;
-}
-
-bool interrupted(void *ctx)
-{
-    (void)ctx;
-    struct timespec now;
-    if (stop_signal)
-        return true;
-    if (!deadline.tv_sec)
-        return false;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > deadline.tv_sec || (now.tv_sec == deadline.tv_sec && now.tv_nsec >= deadline.tv_nsec);
-}
-
-static void set_deadline(int64_t timeout_ns)
-{
-    if (timeout_ns <= 0)
-        return;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    int64_t ns = deadline.tv_nsec + timeout_ns % 1000000000;
-    deadline.tv_sec += timeout_ns / 1000000000 + ns / 1000000000;
-    deadline.tv_nsec = ns % 1000000000;
-}
 
 static gp_code run(options *o, gp_error *err)
 {
@@ -54,7 +21,6 @@ static gp_code run(options *o, gp_error *err)
     case CMD_COMPLETION:
         return run_completion(o, err);
     default:
-        set_deadline(o->timeout_ns);
         return run_query(o, err);
     }
 }
@@ -63,9 +29,6 @@ int main(int argc, char **argv)
 {
     options o;
     gp_error err = GP_ERROR_INIT;
-    struct sigaction sa = {.sa_handler = on_signal};
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
     gp_code code = options_parse(argc, argv, &o, &err);
     if (code == GP_OK)
         code = run(&o, &err);

@@ -120,24 +120,47 @@ static gp_code show_hosts(gp_args *a, gp_error *err)
 
 static const int64_t redraw_ns = INT64_C(500000000);
 
-/* One line that is overwritten while a query runs; only where somebody can watch it. */
-typedef struct progress_line {
-    bool shown; /* standard error is a terminal */
-    bool dirty; /* something stands there */
-} progress_line;
+/* How a query is waited for: with one line that is overwritten while it runs, where somebody can watch it,
+ * and until the user gives up or the time is over. */
+typedef struct query_wait {
+    bool shown;       /* standard error is a terminal */
+    bool dirty;       /* something stands in the line */
+    int64_t until_ns; /* CLOCK_MONOTONIC; INT64_MAX: for as long as it takes */
+} query_wait;
 
-static void show_line(progress_line *line, const char *text)
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static query_wait wait_for(int64_t timeout_ns)
+{
+    query_wait w = {.shown = isatty(STDERR_FILENO)};
+    if (timeout_ns <= 0 || __builtin_add_overflow(clock_ns(), timeout_ns, &w.until_ns))
+        w.until_ns = INT64_MAX;
+    return w;
+}
+
+static bool given_up(void *ctx)
+{
+    const query_wait *w = ctx;
+    return gp_interrupted(NULL) || (w->until_ns != INT64_MAX && clock_ns() >= w->until_ns);
+}
+
+static void show_line(query_wait *w, const char *text)
 {
     fprintf(stderr, "\r\033[K%s", text);
     (void)fflush(stderr); /* nobody misses a line that could not be shown */
-    line->dirty = true;
+    w->dirty = true;
 }
 
-static void end_progress(progress_line *line)
+static void end_progress(query_wait *w)
 {
-    if (line->dirty)
+    if (w->dirty)
         fputs("\r\033[K", stderr);
-    line->dirty = false;
+    w->dirty = false;
 }
 
 static void show_reading(void *ctx, const gp_query_stats *so_far)
@@ -153,15 +176,15 @@ static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, 
     gp_engine *e = NULL;
     gp_log *log = NULL;
     gp_stmt watched = *stmt; /* borrows everything */
-    progress_line line = {.shown = isatty(STDERR_FILENO)};
-    gp_run_hooks hooks = {.canceled = interrupted, .ctx = &line};
+    query_wait w = wait_for(o->timeout_ns);
+    gp_run_hooks hooks = {.canceled = given_up, .ctx = &w};
     if (o->args.live)
         return gp_fail(err, GP_EINVAL,
                        "cannot run live query in local DB mode: ask the sensor with --query.server.addr");
     if (!o->db || !*o->db)
         return gp_fail(err, GP_EINVAL,
                        "db.path is required for local DB operations: name the database with -d");
-    if (line.shown) {
+    if (w.shown) {
         hooks.keepalive = show_reading;
         watched.keepalive_ns = redraw_ns;
     }
@@ -170,45 +193,45 @@ static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, 
         code = gp_engine_new(&e, &(gp_engine_config){.db = o->db, .log = log}, err);
     if (code == GP_OK)
         code = gp_engine_run(e, &watched, &hooks, out, err);
-    end_progress(&line);
+    end_progress(&w);
     gp_engine_free(e);
     gp_log_close(log);
     return code;
 }
 
-static void put_progress(progress_line *line, const gp_progress *p)
+static void put_progress(query_wait *w, const gp_progress *p)
 {
     gp_buf text = GP_BUF_INIT;
     gp_buf_printf(&text, "%" PRIu64 " of %" PRIu64 " hosts, ", p->hosts_done, p->hosts_total);
     gp_fmt_count(&text, p->rows);
     gp_buf_printf(&text, " rows, %.1f s", (double)p->elapsed_ns / 1e9);
-    show_line(line, text.data ? text.data : "");
+    show_line(w, text.data ? text.data : "");
     gp_buf_free(&text);
 }
 
 static bool show_progress(void *ctx, gp_event_type type, const gp_result *r, const gp_problem *problem)
 {
-    progress_line *line = ctx;
+    query_wait *w = ctx;
     (void)problem;
-    if (interrupted(NULL))
+    if (given_up(w))
         return false;
-    if (!line->shown || !r || (type != GP_EVENT_PARTIAL && type != GP_EVENT_KEEPALIVE))
+    if (!w->shown || !r || (type != GP_EVENT_PARTIAL && type != GP_EVENT_KEEPALIVE))
         return true;
     if (r->has_progress)
-        put_progress(line, &r->progress);
+        put_progress(w, &r->progress);
     else if (type == GP_EVENT_PARTIAL) /* v4 does not say how many there are */
-        put_progress(line, &(gp_progress){r->n_hosts, r->n_hosts, r->n_rows, r->query_duration_ns});
+        put_progress(w, &(gp_progress){r->n_hosts, r->n_hosts, r->n_rows, r->query_duration_ns});
     return true;
 }
 
-static gp_code ask_streaming(const options *o, gp_client *c, progress_line *line, gp_result *out,
+static gp_code ask_streaming(const options *o, gp_client *c, query_wait *w, gp_result *out,
                              gp_problem *problem, gp_error *err)
 {
     gp_args args = o->args; /* borrows the texts */
-    if (line->shown && args.keepalive_ns == 0)
+    if (w->shown && args.keepalive_ns == 0)
         args.keepalive_ns = redraw_ns;
-    gp_code code = gp_client_query_sse(c, &args, show_progress, line, out, problem, err);
-    end_progress(line);
+    gp_code code = gp_client_query_sse(c, &args, show_progress, w, out, problem, err);
+    end_progress(w);
     return code;
 }
 
@@ -216,16 +239,17 @@ static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
 {
     gp_client *c = NULL;
     gp_problem problem = GP_PROBLEM_INIT;
-    progress_line line = {.shown = isatty(STDERR_FILENO)};
+    query_wait w = wait_for(o->timeout_ns);
     const gp_client_config cfg = {.addr = o->server,
                                   .access = {o->token, o->tls_ca, o->tls_cert, o->tls_key},
                                   .timeout_ns = o->timeout_ns,
-                                  .canceled = interrupted};
+                                  .canceled = given_up,
+                                  .cancel_ctx = &w};
     gp_code code = gp_client_new(&c, &cfg, err);
     if (code != GP_OK)
         return code;
-    if (o->streaming || line.shown)
-        code = ask_streaming(o, c, &line, out, &problem, err);
+    if (o->streaming || w.shown)
+        code = ask_streaming(o, c, &w, out, &problem, err);
     else
         code = gp_client_query(c, &o->args, out, &problem, err);
     if (code != GP_OK && problem.n_errors)
@@ -477,10 +501,12 @@ gp_code run_query(options *o, gp_error *err)
         return GP_EINVAL;
     }
     gp_result_init(&result);
+    gp_block_interrupts(); /* whoever gives up is told what was asked */
     code = remote ? run_remote(o, &result, err) : run_local(o, &stmt, &result, err);
     if (code != GP_OK) {
         (void)fail_execution(&o->args, &stmt, code, err);
     } else {
+        gp_unblock_interrupts();
         log_query(o, &result);
         code = post_process(&stmt, &result, err);
         if (code == GP_OK)

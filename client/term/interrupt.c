@@ -9,11 +9,21 @@ bool gp_interrupted(void *ctx)
     return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM));
 }
 
-void gp_block_interrupts(void)
+static void mask_interrupts(int how)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(how, &set, NULL);
+}
+
+void gp_block_interrupts(void)
+{
+    mask_interrupts(SIG_BLOCK);
+}
+
+void gp_unblock_interrupts(void)
+{
+    mask_interrupts(SIG_UNBLOCK);
 }

@@ -28,9 +28,11 @@ int64_t gp_round_ns(int64_t ns, int64_t unit);
 /* Local time: "2006-01-02 15:04:05". */
 void gp_fmt_time(gp_buf *out, int64_t unix_sec);
 
-/* SIGINT and SIGTERM stay blocked from then on: that one of them is pending says that the user gave up. Call
+/* SIGINT and SIGTERM are blocked from then on: that one of them is pending says that the user gave up. Call
  * it before threads are started. gp_interrupted takes and ignores what hooks pass. */
 void gp_block_interrupts(void);
+/* From then on they end the program again; at once, if one is pending. */
+void gp_unblock_interrupts(void);
 bool gp_interrupted(void *ctx);
 
 /* A field of CSV, in quotes where RFC 4180 asks for them (and where it begins with a blank). */

@@ -7,16 +7,20 @@ bool gp_dense_suits(const gp_keyspec *spec)
     return !spec->sip && !spec->dip && !spec->time && (spec->dport || spec->proto);
 }
 
-/* Rows without a gap: passes that the compiler vectorizes. */
+/* Rows without a gap: passes that the compiler vectorizes. A column that the key lacks may be NULL. */
 static void places_of_run(const gp_keyspec *spec, const gp_key_columns *c, uint32_t first, size_t n,
                           uint32_t *restrict places)
 {
-    const uint8_t *dport = c->dport + (size_t)first * 2;
-    const uint8_t *proto = c->proto + first;
-    for (size_t i = 0; spec->proto && i < n; i++)
-        places[i] = (uint32_t)proto[i] << 16;
-    for (size_t i = 0; spec->dport && i < n; i++)
-        places[i] |= (uint32_t)dport[2 * i] << 8 | dport[2 * i + 1];
+    if (spec->proto) {
+        const uint8_t *proto = c->proto + first;
+        for (size_t i = 0; i < n; i++)
+            places[i] = (uint32_t)proto[i] << 16;
+    }
+    if (spec->dport) {
+        const uint8_t *dport = c->dport + (size_t)first * 2;
+        for (size_t i = 0; i < n; i++)
+            places[i] |= (uint32_t)dport[2 * i] << 8 | dport[2 * i + 1];
+    }
 }
 
 void gp_dense_places(const gp_keyspec *spec, const gp_key_columns *c, const uint32_t *rows, size_t n,
