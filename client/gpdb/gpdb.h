@@ -15,6 +15,7 @@ typedef enum command {
     CMD_EXPORT,
     CMD_HELP,
     CMD_IMPORT,
+    CMD_INDEX,
     CMD_MERGE,
     CMD_PRUNE,
     CMD_REPAIR,
@@ -63,6 +64,7 @@ void help_print(FILE *out, command cmd);
 gp_code run_check(const options *o, int *exit_code, gp_error *err);
 gp_code run_export(const options *o, int *exit_code, gp_error *err);
 gp_code run_import(const options *o, int *exit_code, gp_error *err);
+gp_code run_index(const options *o, int *exit_code, gp_error *err);
 gp_code run_merge(const options *o, int *exit_code, gp_error *err);
 gp_code run_prune(const options *o, int *exit_code, gp_error *err);
 gp_code run_repair(const options *o, int *exit_code, gp_error *err);

@@ -1,7 +1,7 @@
 #include "client/gpdb/gpdb.h"
 
 static const char root_text[] =
-    "gpdb imports, merges, checks, repairs, prunes and exports flow databases.\n"
+    "gpdb imports, merges, indexes, checks, repairs, prunes and exports flow databases.\n"
     "\n"
     "Usage:\n"
     "  gpdb [command]\n"
@@ -11,6 +11,7 @@ static const char root_text[] =
     "  export      Write flows as CSV, JSON lines or ClickHouse's RowBinary\n"
     "  help        Help about any command\n"
     "  import      Import flow rows from CSV into a database\n"
+    "  index       Give days the files that make some queries fast\n"
     "  merge       Merge one database into another\n"
     "  prune       Remove days beyond an age or a size\n"
     "  repair      Keep what is intact, put aside what is damaged\n"
@@ -73,6 +74,33 @@ static const char merge_text[] =
     "      --iface strings                 interfaces to merge (default: all that the source has)\n"
     "      --overwrite                     the source counts on conflicts, and its complete days replace "
     "others\n";
+
+static const char index_text[] =
+    "Give days what they lack of the files that make some queries fast: sums of blocks (.blocksums), by "
+    "which "
+    "queries by time\n"
+    "and for totals are answered, and filters of addresses (.blockfilter), by which queries for a host pass "
+    "blocks over.\n"
+    "goprobe writes them with each block; days that goProbe v4 wrote have none. So run it once after "
+    "replacing v4.\n"
+    "goprobe may run meanwhile; the day of today is left alone, as are all files of v4. A second run finds "
+    "nothing to do.\n"
+    "\n"
+    "Usage:\n"
+    "  gpdb index DB [flags]\n"
+    "\n"
+    "Examples:\n"
+    "  gpdb index /var/lib/goprobe/db --dry-run\n"
+    "  gpdb index /var/lib/goprobe/db --iface eth0\n"
+    "\n"
+    "Flags:\n"
+    "      --dry-run         only tell what would be added\n"
+    "  -h, --help            help for index\n"
+    "      --iface strings   interfaces to index (default: all)\n"
+    "\n"
+    "Exit status: 0 if no day lacks anything now (or would), 2 if days or blocks were passed over because "
+    "they are damaged\n"
+    "or cannot be written to, 1 after an error.\n";
 
 static const char check_text[] =
     "Check every block of a database: sizes, decoding, counts, order, times, and totals against metadata and "
@@ -198,10 +226,10 @@ static const char version_text[] = "Print version\n"
 void help_print(FILE *out, command cmd)
 {
     static const char *const texts[CMD_COUNT] = {
-        [CMD_NONE] = root_text,       [CMD_HELP] = root_text,     [CMD_CHECK] = check_text,
-        [CMD_EXPORT] = export_text,   [CMD_IMPORT] = import_text, [CMD_MERGE] = merge_text,
-        [CMD_PRUNE] = prune_text,     [CMD_REPAIR] = repair_text, [CMD_STATS] = stats_text,
-        [CMD_VERSION] = version_text,
+        [CMD_NONE] = root_text,     [CMD_HELP] = root_text,       [CMD_CHECK] = check_text,
+        [CMD_EXPORT] = export_text, [CMD_INDEX] = index_text,     [CMD_IMPORT] = import_text,
+        [CMD_MERGE] = merge_text,   [CMD_PRUNE] = prune_text,     [CMD_REPAIR] = repair_text,
+        [CMD_STATS] = stats_text,   [CMD_VERSION] = version_text,
     };
     fputs(texts[cmd], out);
 }

@@ -1,4 +1,4 @@
-/* gpdb - imports, merges, checks, repairs, prunes and exports flow databases. */
+/* gpdb - imports, merges, indexes, checks, repairs, prunes and exports flow databases. */
 #include "client/gpdb/gpdb.h"
 
 #include "client/term/term.h"
@@ -61,9 +61,9 @@ gp_code select_ifaces(const options *o, const char *db, char ***out, size_t *n, 
 static gp_code run(const options *o, int *exit_code, gp_error *err)
 {
     static gp_code (*const commands[CMD_COUNT])(const options *, int *, gp_error *) = {
-        [CMD_CHECK] = run_check, [CMD_EXPORT] = run_export, [CMD_IMPORT] = run_import,
-        [CMD_MERGE] = run_merge, [CMD_PRUNE] = run_prune,   [CMD_REPAIR] = run_repair,
-        [CMD_STATS] = run_stats,
+        [CMD_CHECK] = run_check,   [CMD_EXPORT] = run_export, [CMD_IMPORT] = run_import,
+        [CMD_INDEX] = run_index,   [CMD_MERGE] = run_merge,   [CMD_PRUNE] = run_prune,
+        [CMD_REPAIR] = run_repair, [CMD_STATS] = run_stats,
     };
     if (o->cmd == CMD_HELP) {
         help_print(stdout, o->help_for);

@@ -28,13 +28,14 @@ typedef struct flag {
 static const flag flags[] = {
     {"aside", 0, K_STRING, ON(CMD_REPAIR), OPT(aside)},
     {"complete-tolerance", 0, K_DURATION, ON(CMD_MERGE), OPT(tolerance_ns)},
-    {"dry-run", 0, K_BOOL, ON(CMD_MERGE) | ON(CMD_PRUNE) | ON(CMD_REPAIR), OPT(dry_run)},
+    {"dry-run", 0, K_BOOL, ON(CMD_INDEX) | ON(CMD_MERGE) | ON(CMD_PRUNE) | ON(CMD_REPAIR), OPT(dry_run)},
     {"encoder", 0, K_STRING, ON(CMD_IMPORT), OPT(encoder)},
     {"first", 'f', K_STRING, ON(CMD_EXPORT), OPT(first)},
     {"format", 'e', K_STRING, ON(CMD_EXPORT) | ON(CMD_STATS), OPT(format)},
     {"iface", 0, K_STRING, ON(CMD_IMPORT), OPT(iface)},
     {"iface", 0, K_LIST,
-     ON(CMD_CHECK) | ON(CMD_EXPORT) | ON(CMD_MERGE) | ON(CMD_PRUNE) | ON(CMD_REPAIR) | ON(CMD_STATS),
+     ON(CMD_CHECK) | ON(CMD_EXPORT) | ON(CMD_INDEX) | ON(CMD_MERGE) | ON(CMD_PRUNE) | ON(CMD_REPAIR) |
+         ON(CMD_STATS),
      OPT(ifaces)},
     {"last", 'l', K_STRING, ON(CMD_EXPORT), OPT(last)},
     {"level", 0, K_INT, ON(CMD_IMPORT), OPT(level)},
@@ -53,9 +54,10 @@ static const struct {
     const char *name;
     command cmd;
     size_t n_args;
-} commands[] = {{"check", CMD_CHECK, 1},   {"export", CMD_EXPORT, 1}, {"help", CMD_HELP, 1},
-                {"import", CMD_IMPORT, 2}, {"merge", CMD_MERGE, 2},   {"prune", CMD_PRUNE, 1},
-                {"repair", CMD_REPAIR, 1}, {"stats", CMD_STATS, 1},   {"version", CMD_VERSION, 0}};
+} commands[] = {{"check", CMD_CHECK, 1},    {"export", CMD_EXPORT, 1}, {"help", CMD_HELP, 1},
+                {"import", CMD_IMPORT, 2},  {"index", CMD_INDEX, 1},   {"merge", CMD_MERGE, 2},
+                {"prune", CMD_PRUNE, 1},    {"repair", CMD_REPAIR, 1}, {"stats", CMD_STATS, 1},
+                {"version", CMD_VERSION, 0}};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static gp_code find_command(const char *name, size_t *out, gp_error *err)

@@ -1,7 +1,7 @@
 # bash completion for gpdb. Flags come from the help of the command.
 _gpdb() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} me=${COMP_WORDS[0]} command=${COMP_WORDS[1]}
-    local commands="check export import merge prune repair stats version help" words
+    local commands="check export import index merge prune repair stats version help" words
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")

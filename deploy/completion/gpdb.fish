@@ -5,7 +5,7 @@ function __gpdb_flags
 end
 
 complete -c gpdb -n __fish_use_subcommand -f
-for command in check export import merge prune repair stats version help
+for command in check export import index merge prune repair stats version help
     complete -c gpdb -n __fish_use_subcommand -a $command
 end
 complete -c gpdb -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -f -a '(__gpdb_flags)'

@@ -19,7 +19,7 @@ PROGRAMS = [
     ("goquery", "client/goquery/goquery", [["--help"], ["examples"]]),
     ("gpctl", "client/gpctl/gpctl", [["--help"], ["status", "--help"], ["config", "--help"], ["log-level", "--help"]]),
     ("gpdb", "client/gpdb/gpdb", [["--help"], *[[c, "--help"] for c in (
-        "check", "export", "import", "merge", "prune", "repair", "stats")]]),
+        "check", "export", "import", "index", "merge", "prune", "repair", "stats")]]),
 ]
 
 

@@ -4,6 +4,7 @@
 The disk is a small tmpfs in a mount namespace of our own; that needs root.
 """
 
+import json
 import os
 import random
 import re
@@ -18,6 +19,8 @@ import unittest
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("GP_BUILD", os.path.join(TOP, "build", "release")))
 GPDB = os.path.join(BUILD, "client", "gpdb", "gpdb")
+GOQUERY = os.path.join(BUILD, "client", "goquery", "goquery")
+V4_DB = os.path.join(TOP, "..", "shared", "reference", "testdb")
 GENDB = os.path.join(BUILD, "tests", "bench", "gp-gendb")
 
 
@@ -26,8 +29,44 @@ def gpdb(*args):
     return done.returncode, done.stdout + done.stderr
 
 
+def rows(db, *args):
+    """What goquery answers, and how many bytes it loaded for it."""
+    done = subprocess.run([GOQUERY, "-d", db, "-i", "any", "-f", "0", "-e", "json", *args], capture_output=True, text=True,
+                          timeout=120, check=True)
+    answer = json.loads(done.stdout)
+    return (answer["rows"], answer["summary"]["totals"], answer["summary"]["hits"]), answer["summary"]["stats"]["bytes_loaded"]
+
+
+def files(db, ours):
+    """Inode, time and size of the files that v4 knows, or of those that it does not."""
+    found = {}
+    for folder, _, names in os.walk(db):
+        for name in names:
+            if (name in ADDITIONAL) == ours:
+                st = os.stat(os.path.join(folder, name))
+                found[os.path.join(folder, name)] = (st.st_ino, st.st_mtime_ns, st.st_size)
+    return found
+
+
+def additional(db):
+    found = {}
+    for path in files(db, ours=True):
+        with open(path, "rb") as f:
+            found[path] = f.read()
+    return found
+
+
+def strip(db):
+    """A database as v4 would have left it."""
+    for path in files(db, ours=True):
+        os.remove(path)
+
+
 def number(text, label):
     return int(re.search(rf"^{label}: (\d+)$", text, re.M).group(1))
+
+
+ADDITIONAL = (".blocksums", ".blockfilter")
 
 
 class Gpdb(unittest.TestCase):
@@ -97,6 +136,54 @@ class Gpdb(unittest.TestCase):
             code, text = gpdb("merge", self.source, db)
             self.assertEqual(code, 0, text)
             self.assertEqual(self.intact_blocks(db), 6 * 96)
+
+    def check_index(self, db, *queries):
+        """Answers stay, files of v4 stay, a second run finds nothing to do; how many bytes were loaded, before and after."""
+        known, before = files(db, ours=False), [rows(db, *q) for q in queries]
+        code, text = gpdb("index", db)
+        self.assertEqual((code, number(text, "Days failed")), (0, 0), text)
+        self.assertEqual(files(db, ours=False), known)
+        after = [rows(db, *q) for q in queries]
+        self.assertEqual([answer for answer, _ in after], [answer for answer, _ in before])
+        code, text = gpdb("check", db)
+        self.assertIn("Damages: 0\nNotes: 0\n", text)
+        made = files(db, ours=True)
+        code, text = gpdb("index", db)
+        self.assertEqual((code, number(text, "Days indexed")), (0, 0), text)
+        self.assertEqual(files(db, ours=True), made)
+        return [loaded for _, loaded in before], [loaded for _, loaded in after]
+
+    def test_index_of_days_without(self):
+        db = self.fresh("plain")
+        subprocess.run([GENDB, db, "2", "6", "6000"], check=True, stderr=subprocess.DEVNULL)
+        strip(db)
+        before, after = self.check_index(db, ["time"], ["sip,dip", "-c", "host = 203.0.113.77"], ["sip,dport"])
+        self.assertLess(after[0], before[0])
+        self.assertLess(after[1], before[1])
+        self.assertEqual(after[2], before[2])
+        self.assertEqual(len(files(db, ours=True)), 4)
+
+    @unittest.skipUnless(os.path.isdir(V4_DB), "no database of v4 here")
+    def test_index_of_v4_days(self):
+        db = self.fresh("v4")
+        shutil.copytree(V4_DB, db)
+        before, after = self.check_index(db, ["time"], ["sip,dip,dport,proto", "-n", "100000"])
+        self.assertEqual(after[0], 0)
+        self.assertGreater(before[0], 0)
+
+    def test_index_survives_kill(self):
+        rng = random.Random(4)
+        db = self.fresh("indexed")
+        shutil.copytree(self.source, db)
+        right = additional(db)
+        for _ in range(10):
+            strip(db)
+            self.interrupt(signal.SIGKILL, rng, "index", db)
+            self.intact_blocks(db)
+            code, text = gpdb("index", db)
+            self.assertEqual(code, 0, text)
+            self.assertEqual(additional(db), right)
+            self.assertNotIn("interrupted write", gpdb("check", db)[1])
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
     def test_import_into_a_full_disk(self):

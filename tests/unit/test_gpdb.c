@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -162,6 +163,7 @@ static void usage(void **state)
         /* ours */
         {"import a b --level 99", "--level: encoder lz4 has levels up to 12"},
         {"export a -e xml", "'xml' is none of csv, json and rowbinary"},
+        {"index nosuch", "failed to index DB `nosuch`: cannot open database 'nosuch'"},
         {"check nosuch", "failed to check DB `nosuch`: cannot open database 'nosuch'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -400,6 +402,64 @@ static void export_passes_over_damage(void **state)
     assert_null(strstr(f->out.data, "\n1699920600,"));
 }
 
+/* ---- index --------------------------------------------------------------------------------------------- */
+
+static void index_adds_what_is_missing(void **state)
+{
+    fixture *f = *state;
+    char path[600];
+    write_day("db", day0, 0, 5, 1);
+    write_day("db", day0 + DAY, 0, 5, 2);
+    write_day("db", (int64_t)time(NULL) / DAY * DAY, 0, 1, 3);
+    char *before = content(f, "db");
+    run(f, "index db");
+    expect(
+        f, 0,
+        "Index completed (dry-run=false)\nDays indexed: 0\nDays with nothing to add: 2\nDays left alone: 1\n"
+        "Days failed: 0\nBlocks damaged: 0\nBytes written: 0\n");
+    path_of("db", day0, ".blocksums", path);
+    assert_int_equal(unlink(path), 0);
+    run(f, "index db --dry-run");
+    expect(f, 0, "eth0 2023-11-14: would add 5 records\nIndex completed (dry-run=true)\nDays indexed: 1\n");
+    assert_int_equal(access(path, F_OK), -1);
+    run(f, "index db --iface eth1");
+    expect(f, 1, "requested interface `eth1` not found in the database");
+    run(f, "index db --iface eth0");
+    expect(f, 0, "eth0 2023-11-14: added 5 records\nIndex completed (dry-run=false)\nDays indexed: 1\n");
+    assert_int_equal(access(path, F_OK), 0);
+    run(f, "check db");
+    expect(f, 0, "Damages: 0\nNotes: 0\n");
+    char *after = content(f, "db");
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+/* A day that fails is named, and the others are indexed. */
+static void index_goes_on_after_damage(void **state)
+{
+    fixture *f = *state;
+    char path[600];
+    for (unsigned i = 0; i < 3; i++) {
+        write_day("db", day0 + i * DAY, 0, 3, 1);
+        path_of("db", day0 + i * DAY, ".blocksums", path);
+        assert_int_equal(unlink(path), 0);
+    }
+    path_of("db", day0, ".blockmeta", path);
+    assert_int_equal(truncate(path, 100), 0);
+    path_of("db", day0 + DAY, "bytes_rcvd.gpf", path);
+    assert_int_equal(truncate(path, 1), 0);
+    run(f, "index db");
+    expect(f, 2, "eth0 2023-11-14: FAILED: ");
+    expect(f, 2, "eth0 2023-11-15: 3 damaged blocks passed over (see gpdb check): block 1700006400: ");
+    expect(f, 2, "eth0 2023-11-16: added 3 records\n");
+    expect(f, 2,
+           "Days indexed: 1\nDays with nothing to add: 0\nDays left alone: 0\nDays failed: 1\nBlocks "
+           "damaged: 3\n");
+    run(f, "index db");
+    expect(f, 2, "Days indexed: 0\nDays with nothing to add: 1\n");
+}
+
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -414,6 +474,8 @@ int main(void)
         WITH_FOLDER(repair_keeps_what_is_intact),
         WITH_FOLDER(repair_names_and_doubles),
         WITH_FOLDER(export_passes_over_damage),
+        WITH_FOLDER(index_adds_what_is_missing),
+        WITH_FOLDER(index_goes_on_after_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
