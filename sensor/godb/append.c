@@ -24,8 +24,10 @@ struct gp_appender {
     int64_t day;
     char month_path[GP_DB_PATH_MAX];
     char name[256];
-    int month_fd, fd;
+    int month_fd, fd;         /* -1 from a commit until gp_appender_resume */
     int col_fd[GP_COL_COUNT]; /* -1: not open */
+    struct stat written;      /* .blockmeta, as the last commit left it */
+    bool resumed;
     gp_blockmeta meta;
     gp_block_info next;   /* the block being appended */
     gp_buf meta_bytes;    /* scratch */
@@ -124,6 +126,23 @@ static gp_code load_meta(gp_appender *a, gp_error *err)
     return code;
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+bool gp_appender_resume(gp_appender *a)
+{
+    struct stat now;
+    a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (a->month_fd >= 0)
+        a->fd = openat(a->month_fd, a->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    a->resumed = a->fd >= 0 && fstatat(a->fd, GP_BLOCKMETA_FILE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 is_same_file(&now, &a->written);
+    return a->resumed;
+}
+
 gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t ts, gp_error *err)
 {
     gp_appender *a = calloc(1, sizeof *a);
@@ -157,6 +176,15 @@ gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t
     return GP_OK;
 }
 
+static void close_folders(gp_appender *a)
+{
+    if (a->fd >= 0)
+        close(a->fd);
+    if (a->month_fd >= 0)
+        close(a->month_fd);
+    a->fd = a->month_fd = -1;
+}
+
 void gp_appender_close(gp_appender *a)
 {
     if (!a)
@@ -164,10 +192,7 @@ void gp_appender_close(gp_appender *a)
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
         if (a->col_fd[i] >= 0)
             close(a->col_fd[i]);
-    if (a->fd >= 0)
-        close(a->fd);
-    if (a->month_fd >= 0)
-        close(a->month_fd);
+    close_folders(a);
     gp_blockmeta_free(&a->meta);
     gp_buf_free(&a->meta_bytes);
     gp_addr_marks_free(&a->marks);
@@ -288,7 +313,7 @@ static void remove_leftovers(const gp_appender *a)
     closedir(dir);
 }
 
-static gp_code write_temp_meta(const gp_appender *a, const char *name, gp_error *err)
+static gp_code write_temp_meta(gp_appender *a, const char *name, gp_error *err)
 {
     step(a, "create temporary metadata");
     int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, a->cfg.permissions);
@@ -300,6 +325,8 @@ static gp_code write_temp_meta(const gp_appender *a, const char *name, gp_error 
                              name);
     if (code == GP_OK)
         code = sync_fd(a, fd, "temporary metadata", err);
+    if (code == GP_OK && fstat(fd, &a->written) != 0)
+        code = gp_fail_errno(err, errno, "cannot look at '%s/%s/%s'", a->month_path, a->name, name);
     if (close(fd) != 0 && code == GP_OK)
         code = gp_fail_errno(err, errno, "cannot write '%s/%s/%s'", a->month_path, a->name, name);
     return code;
@@ -313,7 +340,8 @@ static gp_code replace_meta(gp_appender *a, gp_error *err)
     gp_code code = gp_blockmeta_encode(&a->meta, &a->meta_bytes, err);
     if (code != GP_OK)
         return code;
-    remove_leftovers(a);
+    if (!a->resumed)
+        remove_leftovers(a);
     code = write_temp_meta(a, name, err);
     if (code == GP_OK)
         step(a, "replace metadata");
@@ -386,5 +414,7 @@ gp_code gp_appender_commit(gp_appender *a, gp_error *err)
         return code;
     write_records(a, &a->sums, GP_BLOCKSUMS_FILE);
     write_records(a, &a->filters, GP_BLOCKFILTER_FILE);
-    return rename_day(a, err);
+    code = rename_day(a, err);
+    close_folders(a);
+    return code;
 }

@@ -6,7 +6,8 @@
  * before leaves every earlier block readable, and the next append continues at the last complete block
  * (spec/godb-format.md).
  *
- * One appender for a day at a time. Not thread-safe. After an error only gp_appender_close makes sense.
+ * One appender for a day at a time. Not thread-safe. After an error only gp_appender_close makes sense, after
+ * a commit that or gp_appender_resume.
  */
 #ifndef GP_GODB_APPEND_H
 #define GP_GODB_APPEND_H
@@ -32,6 +33,11 @@ typedef struct gp_appender gp_appender;
 gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t ts, gp_error *err);
 void gp_appender_close(gp_appender *a); /* what was not committed never happened */
 const gp_blockmeta *gp_appender_meta(const gp_appender *a);
+
+/* To be called between a commit and the next block: a committed appender holds no descriptor, only what it
+ * knows of the day. False unless the day is as the commit left it; then it is to be closed and opened anew.
+ */
+bool gp_appender_resume(gp_appender *a);
 
 /* GP_EEXIST unless a block of this time can be appended: later than every block that the day has. */
 gp_code gp_appender_accepts(const gp_appender *a, int64_t ts, gp_error *err);

@@ -31,4 +31,17 @@ static inline void gp_store_be32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
+/* Store, and return the place behind. */
+static inline uint8_t *gp_put_be64(uint8_t *p, uint64_t v)
+{
+    gp_store_be64(p, v);
+    return p + sizeof v;
+}
+
+static inline uint8_t *gp_put_be32(uint8_t *p, uint32_t v)
+{
+    gp_store_be32(p, v);
+    return p + sizeof v;
+}
+
 #endif

@@ -17,20 +17,6 @@ enum {
     BLOCK_SIZE = GP_COL_COUNT * COLUMN_ENTRY + TRAFFIC_ENTRY
 };
 
-static void put64(gp_buf *b, uint64_t v)
-{
-    uint8_t bytes[sizeof v];
-    gp_store_be64(bytes, v);
-    gp_buf_add(b, bytes, sizeof bytes);
-}
-
-static void put32(gp_buf *b, uint32_t v)
-{
-    uint8_t bytes[sizeof v];
-    gp_store_be32(bytes, v);
-    gp_buf_add(b, bytes, sizeof bytes);
-}
-
 void gp_blockmeta_init(gp_blockmeta *m)
 {
     *m = (gp_blockmeta){.version = GP_BLOCKMETA_VERSION};
@@ -107,23 +93,32 @@ gp_code gp_blockmeta_decode(const uint8_t *data, size_t len, gp_blockmeta *out, 
     return decode_traffic(p, out, err);
 }
 
-static void encode_header(const gp_blockmeta *m, gp_buf *out)
+static uint8_t *encode_header(const gp_blockmeta *m, uint8_t *p)
 {
-    put64(out, m->version);
-    put64(out, m->n_blocks);
-    put64(out, m->sum.n_v4);
-    put64(out, m->sum.n_v6);
-    put64(out, m->sum.drops);
-    put64(out, m->sum.c.bytes_rcvd);
-    put64(out, m->sum.c.bytes_sent);
-    put64(out, m->sum.c.pkts_rcvd);
-    put64(out, m->sum.c.pkts_sent);
+    const uint64_t words[] = {m->version,          m->n_blocks,        m->sum.n_v4,
+                              m->sum.n_v6,         m->sum.drops,       m->sum.c.bytes_rcvd,
+                              m->sum.c.bytes_sent, m->sum.c.pkts_rcvd, m->sum.c.pkts_sent};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        p = gp_put_be64(p, words[i]);
+    return p;
 }
 
-static gp_code encode_traffic(const gp_blockmeta *m, gp_buf *out, gp_error *err)
+static uint8_t *encode_column(const gp_blockmeta *m, unsigned col, uint8_t *p)
+{
+    p = gp_put_be64(p, m->col_end[col]);
+    for (size_t i = 0; i < m->n_blocks; i++) {
+        const gp_block_loc *loc = &m->blocks[i].col[col];
+        p = gp_put_be32(p, loc->len);
+        p = gp_put_be32(p, loc->raw_len);
+        *p++ = loc->codec;
+    }
+    return p;
+}
+
+static gp_code encode_traffic(const gp_blockmeta *m, uint8_t *p, gp_error *err)
 {
     int64_t last = m->n_blocks ? m->blocks[0].ts : 0;
-    put64(out, (uint64_t)last);
+    p = gp_put_be64(p, (uint64_t)last);
     for (size_t i = 0; i < m->n_blocks; i++) {
         const gp_block_info *b = &m->blocks[i];
         bool rises = b->ts >= last && last >= 0 && b->ts <= GP_BLOCK_TS_MAX && b->ts - last <= UINT32_MAX;
@@ -131,10 +126,10 @@ static gp_code encode_traffic(const gp_blockmeta *m, gp_buf *out, gp_error *err)
             return gp_fail(err, GP_ELIMIT,
                            "block %lld does not fit the metadata format (32-bit counts, rising times)",
                            (long long)b->ts);
-        put32(out, (uint32_t)b->n_v4);
-        put32(out, (uint32_t)b->n_v6);
-        put32(out, (uint32_t)b->drops);
-        put32(out, (uint32_t)(b->ts - last));
+        p = gp_put_be32(p, (uint32_t)b->n_v4);
+        p = gp_put_be32(p, (uint32_t)b->n_v6);
+        p = gp_put_be32(p, (uint32_t)b->drops);
+        p = gp_put_be32(p, (uint32_t)(b->ts - last));
         last = b->ts;
     }
     return GP_OK;
@@ -142,19 +137,15 @@ static gp_code encode_traffic(const gp_blockmeta *m, gp_buf *out, gp_error *err)
 
 gp_code gp_blockmeta_encode(const gp_blockmeta *m, gp_buf *out, gp_error *err)
 {
-    encode_header(m, out);
-    for (unsigned col = 0; col < GP_COL_COUNT; col++) {
-        put64(out, m->col_end[col]);
-        for (size_t i = 0; i < m->n_blocks; i++) {
-            const gp_block_loc *loc = &m->blocks[i].col[col];
-            put32(out, loc->len);
-            put32(out, loc->raw_len);
-            gp_buf_putc(out, (char)loc->codec);
-        }
-    }
-    gp_code code = encode_traffic(m, out, err);
-    if (code == GP_OK && out->failed)
-        code = gp_fail(err, GP_ENOMEM, "out of memory for block metadata");
+    const size_t size = EMPTY_SIZE + m->n_blocks * BLOCK_SIZE;
+    if (!gp_buf_reserve(out, size))
+        return gp_fail(err, GP_ENOMEM, "out of memory for block metadata");
+    uint8_t *p = encode_header(m, (uint8_t *)out->data + out->len);
+    for (unsigned col = 0; col < GP_COL_COUNT; col++)
+        p = encode_column(m, col, p);
+    gp_code code = encode_traffic(m, p, err);
+    if (code == GP_OK)
+        out->len += size;
     return code;
 }
 

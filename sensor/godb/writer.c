@@ -11,7 +11,7 @@ struct gp_writer {
     gp_writer_config cfg;
     char *db, *iface;
     gp_codec *codec;
-    gp_appender *open; /* a batch's day; NULL: none */
+    gp_appender *open; /* the day written to last; NULL: none */
     int64_t open_day;
     gp_flowsort sort;
     gp_buf raw, packed; /* one column */
@@ -205,7 +205,7 @@ static void leave_day(gp_writer *w)
 
 gp_code gp_writer_flush(gp_writer *w, gp_error *err)
 {
-    gp_code code = w->open ? gp_appender_commit(w->open, err) : GP_OK;
+    gp_code code = w->open && w->cfg.batch ? gp_appender_commit(w->open, err) : GP_OK;
     leave_day(w);
     return code;
 }
@@ -219,7 +219,7 @@ static gp_code enter_day(gp_writer *w, int64_t ts, gp_error *err)
                                   .before_step = w->cfg.before_step,
                                   .before_step_ctx = w->cfg.before_step_ctx};
     gp_code code = GP_OK;
-    if (w->open && w->open_day == gp_day_start(ts))
+    if (w->open && w->open_day == gp_day_start(ts) && (w->cfg.batch || gp_appender_resume(w->open)))
         return GP_OK;
     code = gp_writer_flush(w, err);
     if (code == GP_OK)
@@ -240,7 +240,7 @@ static gp_code append(gp_writer *w, const block *b, gp_block_stats *stats, gp_er
     if (code == GP_OK)
         code = gp_appender_block(w->open, b->ts, &b->sum, err);
     if (code == GP_OK && !w->cfg.batch)
-        code = gp_writer_flush(w, err);
+        code = gp_appender_commit(w->open, err);
     if (code != GP_OK)
         leave_day(w);
     return code;

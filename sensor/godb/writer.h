@@ -5,8 +5,9 @@
  * and appended to the day's folder, where the block becomes visible only when it is complete (append.h).
  *
  * One writer per interface at a time (the sensor's writeout thread, or a tool). Not thread-safe. Memory: for
- * sorting 32 bytes a flow, and one column with its compressed form at a time (at most 33 bytes a flow),
- * kept until the writer is freed.
+ * sorting 32 bytes a flow, one column with its compressed form at a time (at most 33 bytes a flow), and the
+ * metadata of the day, some 220 bytes a block; kept until the writer is freed. Files are open only while a
+ * block is written (a batch's until it is flushed).
  */
 #ifndef GP_GODB_WRITER_H
 #define GP_GODB_WRITER_H

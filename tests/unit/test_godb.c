@@ -1,6 +1,7 @@
 /* The storage of goDB: encodings, metadata, sorting, writing, reading back. Faults: test_faults.c. */
 #include "proto/query/timeparse.h"
 #include "sensor/godb/bitpack.h"
+#include "sensor/godb/daypath.h"
 #include "sensor/godb/flowsort.h"
 #include "sensor/godb/reader.h"
 #include "sensor/godb/writer.h"
@@ -332,6 +333,56 @@ static void a_batch_becomes_visible_when_flushed(void **state)
     gp_tempdir_remove(db);
 }
 
+static void write_next(gp_writer *w, int64_t block)
+{
+    gp_flow flows[N_FLOWS];
+    make_flows(flows, N_FLOWS, (uint64_t)block);
+    assert_int_equal(gp_writer_write(w, t0 + block * 300, flows, N_FLOWS, 0, NULL, NULL), GP_OK);
+}
+
+static void expect_blocks(const char *db, size_t n)
+{
+    size_t n_ifaces = 0;
+    gp_day *day = NULL;
+    assert_int_equal(check_database(db, &n_ifaces), 1);
+    assert_int_equal(gp_day_open(&day, db, "eth0", t0 - t0 % DAY, NULL), GP_OK);
+    assert_int_equal(gp_day_meta(day)->n_blocks, n);
+    for (size_t i = 0; i < n; i++)
+        assert_non_null(gp_day_block_sum(day, i));
+    gp_day_close(day);
+}
+
+/* What a writer remembers of its day does not count once somebody else was there. */
+static void a_writer_notices_that_its_day_changed(void **state)
+{
+    (void)state;
+    char db[GP_TEMPDIR_LEN];
+    char month[GP_DB_PATH_MAX];
+    char aside[GP_DB_PATH_MAX + 8];
+    gp_writer *w = NULL;
+    gp_tempdir_make(db);
+    const gp_writer_config cfg = {.db = db, .iface = "eth0", .codec = GP_CODEC_LZ4};
+    assert_int_equal(gp_writer_new(&w, &cfg, NULL), GP_OK);
+    write_next(w, 0);
+    write_next(w, 1);
+    expect_blocks(db, 2);
+    assert_int_equal(write_block(db, GP_CODEC_LZ4, t0 + 2 * 300), GP_OK);
+    write_next(w, 3);
+    expect_blocks(db, 4);
+    assert_int_equal(gp_month_path(db, "eth0", t0 - t0 % DAY, month, NULL), GP_OK);
+    snprintf(aside, sizeof aside, "%s.aside", month);
+    assert_int_equal(rename(month, aside), 0); /* another day begins there */
+    write_next(w, 4);
+    write_next(w, 5);
+    expect_blocks(db, 2);
+    gp_tempdir_remove(month);
+    assert_int_equal(rename(aside, month), 0); /* and the first one comes back */
+    write_next(w, 6);
+    expect_blocks(db, 5);
+    gp_writer_free(w);
+    gp_tempdir_remove(db);
+}
+
 static bool same_key(const gp_flow *a, const gp_flow *b)
 {
     return gp_addr_cmp(&a->sip, &b->sip) == 0 && gp_addr_cmp(&a->dip, &b->dip) == 0 && a->dport == b->dport &&
@@ -479,6 +530,7 @@ int main(void)
         cmocka_unit_test(reference_database_reads_back),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(a_batch_becomes_visible_when_flushed),
+        cmocka_unit_test(a_writer_notices_that_its_day_changed),
         cmocka_unit_test(sorting_loses_nothing),
         cmocka_unit_test(flows_keep_their_values_and_are_sorted),
         cmocka_unit_test(damaged_columns_are_reported),
