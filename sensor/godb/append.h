@@ -34,9 +34,8 @@ gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t
 void gp_appender_close(gp_appender *a); /* what was not committed never happened */
 const gp_blockmeta *gp_appender_meta(const gp_appender *a);
 
-/* To be called between a commit and the next block: a committed appender holds no descriptor, only what it
- * knows of the day. False unless the day is as the commit left it; then it is to be closed and opened anew.
- */
+/* Between a commit and the next block: what is committed is kept as knowledge only, without a descriptor.
+ * False if the day is not as the commit left it, or cannot be opened: to be closed and opened anew. */
 bool gp_appender_resume(gp_appender *a);
 
 /* GP_EEXIST unless a block of this time can be appended: later than every block that the day has. */

@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RADIX = 256, KEY_BYTES = 8, V4_WORDS = 2, V6_WORDS = 5 };
+enum {
+    RADIX = 256,
+    KEY_BYTES = 8,
+    V4_WORDS = 2,
+    V6_WORDS = 5,
+    FEW = 64 /* rows that are sorted sooner by insertion */
+};
 
 void gp_flowsort_free(gp_flowsort *s)
 {
@@ -80,34 +86,83 @@ static uint64_t key_v6(const gp_flow *f, unsigned word)
     }
 }
 
-/* One stable pass: orders rows by the byte of their key at `shift`, into spare. */
-static void pass(const gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n, unsigned shift)
+/* How many keys have each value of each of their bytes. */
+typedef struct histogram {
+    uint32_t count[KEY_BYTES][RADIX];
+} histogram;
+
+static void count_bytes(histogram *h, const gp_flowsort_row *rows, size_t n)
 {
-    uint32_t start[RADIX] = {0};
-    uint32_t sum = 0;
+    memset(h, 0, sizeof *h);
     for (size_t i = 0; i < n; i++)
-        start[rows[i].key >> shift & (RADIX - 1)]++;
+        for (unsigned byte = 0; byte < KEY_BYTES; byte++)
+            h->count[byte][rows[i].key >> 8 * byte & (RADIX - 1)]++;
+}
+
+/* One stable pass: orders rows by one byte of their key, into spare. `next` has how many there are of each
+ * value. */
+static void pass(const gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n, unsigned byte, uint32_t *next)
+{
+    uint32_t sum = 0;
     for (unsigned d = 0; d < RADIX; d++) {
-        uint32_t count = start[d];
-        start[d] = sum;
+        uint32_t count = next[d];
+        next[d] = sum;
         sum += count;
     }
     for (size_t i = 0; i < n; i++)
-        spare[start[rows[i].key >> shift & (RADIX - 1)]++] = rows[i];
+        spare[next[rows[i].key >> 8 * byte & (RADIX - 1)]++] = rows[i];
 }
 
-static void sort_by_key(gp_flowsort *s, size_t n)
+static void radix_sort(gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n)
 {
-    uint64_t differ = 0;
-    for (size_t i = 1; i < n; i++)
-        differ |= s->rows[i].key ^ s->rows[0].key;
-    for (unsigned shift = 0; shift < 8 * KEY_BYTES; shift += 8) {
-        if ((differ >> shift & (RADIX - 1)) == 0)
-            continue;
-        pass(s->rows, s->spare, n, shift);
-        gp_flowsort_row *t = s->rows;
-        s->rows = s->spare;
-        s->spare = t;
+    histogram h;
+    gp_flowsort_row *from = rows;
+    gp_flowsort_row *to = spare;
+    count_bytes(&h, rows, n);
+    for (unsigned byte = 0; byte < KEY_BYTES; byte++) {
+        if (h.count[byte][rows[0].key >> 8 * byte & (RADIX - 1)] == n)
+            continue; /* all are equal there */
+        pass(from, to, n, byte, h.count[byte]);
+        gp_flowsort_row *t = from;
+        from = to;
+        to = t;
+    }
+    if (from != rows)
+        memcpy(rows, from, n * sizeof *rows);
+}
+
+static void insertion_sort(gp_flowsort_row *rows, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const gp_flowsort_row row = rows[i];
+        size_t at = i;
+        for (; at > 0 && rows[at - 1].key > row.key; at--)
+            rows[at] = rows[at - 1];
+        rows[at] = row;
+    }
+}
+
+/* Flows of one family, and the words of their keys. */
+typedef struct family {
+    const gp_flow *flows;
+    uint64_t (*key)(const gp_flow *f, unsigned word);
+    gp_flowsort_row *spare;
+} family;
+
+/* Sorts rows whose keys are equal above this word: by it, and what is equal then by those below. */
+static void sort_rows(const family *f, gp_flowsort_row *rows, size_t n, unsigned word)
+{
+    for (size_t i = 0; i < n; i++)
+        rows[i].key = f->key(&f->flows[rows[i].row], word);
+    if (n <= FEW)
+        insertion_sort(rows, n);
+    else
+        radix_sort(rows, f->spare, n);
+    for (size_t i = 0, end = 0; word > 0 && i < n; i = end) {
+        for (end = i + 1; end < n && rows[end].key == rows[i].key;)
+            end++;
+        if (end - i > 1)
+            sort_rows(f, rows + i, end - i, word - 1);
     }
 }
 
@@ -133,13 +188,11 @@ static void apply(const gp_flowsort *s, gp_flow *flows, size_t n)
 static void sort_family(gp_flowsort *s, gp_flow *flows, size_t n, uint64_t (*key)(const gp_flow *, unsigned),
                         unsigned words)
 {
+    const family f = {flows, key, s->spare};
     for (size_t i = 0; i < n; i++)
         s->rows[i].row = (uint32_t)i;
-    for (unsigned word = 0; word < words; word++) {
-        for (size_t i = 0; i < n; i++)
-            s->rows[i].key = key(&flows[s->rows[i].row], word);
-        sort_by_key(s, n);
-    }
+    if (n > 1)
+        sort_rows(&f, s->rows, n, words - 1);
     apply(s, flows, n);
 }
 

@@ -6,8 +6,10 @@
  * become neighbours in every column, which compresses better than the order of v4 (sip, dip, dport, proto),
  * at equal runs of the source address (spec/decisions/0013).
  *
- * Least-significant-digit radix sort over bytes that differ (Knuth, The Art of Computer Programming
- * 3, 5.2.5): linear in the number of flows. Not thread-safe: one gp_flowsort a thread.
+ * Keys are sorted by their words, the most significant first, and only rows that are equal so far by the next
+ * one. A word is sorted by the bytes in which keys differ (radix sort from the least significant one; Knuth,
+ * The Art of Computer Programming 3, 5.2.5), of few rows by insertion: linear in the number of flows. Not
+ * thread-safe: one gp_flowsort a thread.
  */
 #ifndef GP_GODB_FLOWSORT_H
 #define GP_GODB_FLOWSORT_H

@@ -433,6 +433,68 @@ static void sorting_loses_nothing(void **state)
     gp_flowsort_free(&s);
 }
 
+static int compare(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* The order that flowsort.h states. */
+static int by_order(const gp_flow *a, const gp_flow *b)
+{
+    const gp_counters *c = &a->c;
+    const gp_counters *d = &b->c;
+    int order = compare(a->sip.len, b->sip.len);
+    if (order == 0)
+        order = gp_addr_cmp(&a->sip, &b->sip);
+    if (order)
+        return order;
+    order = compare(service(a), service(b));
+    if (order == 0)
+        order = compare(c->pkts_sent < 255 ? c->pkts_sent : 255, d->pkts_sent < 255 ? d->pkts_sent : 255);
+    if (order == 0)
+        order = compare(c->pkts_rcvd < 255 ? c->pkts_rcvd : 255, d->pkts_rcvd < 255 ? d->pkts_rcvd : 255);
+    if (order)
+        return is_odd(&a->sip) ? -order : order;
+    return gp_addr_cmp(&a->dip, &b->dip);
+}
+
+static uint8_t draw(uint64_t *seed, unsigned n)
+{
+    return (uint8_t)((next_random(seed) >> 32) % n);
+}
+
+/* Flows that differ in few of their fields, so that every part of the order decides somewhere. */
+static void flows_that_look_alike(gp_flow *flows, size_t n, uint64_t seed)
+{
+    make_flows(flows, n, seed);
+    for (size_t i = 0; i < n; i++) {
+        gp_flow *f = &flows[i];
+        memset(f->sip.bytes, 0, f->sip.len);
+        memset(f->dip.bytes + 1, 0, f->dip.len - 1u);
+        f->sip.bytes[draw(&seed, f->sip.len)] = draw(&seed, 3);
+        f->proto = draw(&seed, 2);
+        f->dport = draw(&seed, 2);
+        f->c.pkts_sent = UINT64_C(254) + draw(&seed, 3);
+        f->c.pkts_rcvd = draw(&seed, 2);
+    }
+}
+
+static void every_part_of_the_order_counts(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {60, 200, 3000};
+    static gp_flow flows[3000];
+    gp_flowsort s = {0};
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+        flows_that_look_alike(flows, sizes[k], k);
+        assert_int_equal(gp_flowsort_run(&s, flows, sizes[k], NULL), GP_OK);
+        for (size_t i = 1; i < sizes[k]; i++)
+            if (by_order(&flows[i - 1], &flows[i]) > 0)
+                fail_msg("of %zu flows, number %zu comes too late", sizes[k], i);
+    }
+    gp_flowsort_free(&s);
+}
+
 static void flows_keep_their_values_and_are_sorted(void **state)
 {
     (void)state;
@@ -532,6 +594,7 @@ int main(void)
         cmocka_unit_test(a_batch_becomes_visible_when_flushed),
         cmocka_unit_test(a_writer_notices_that_its_day_changed),
         cmocka_unit_test(sorting_loses_nothing),
+        cmocka_unit_test(every_part_of_the_order_counts),
         cmocka_unit_test(flows_keep_their_values_and_are_sorted),
         cmocka_unit_test(damaged_columns_are_reported),
         cmocka_unit_test(a_day_is_found_after_its_rename),
