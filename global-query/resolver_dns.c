@@ -10,6 +10,7 @@
  * least a second, at most an hour), and beyond that while no server answers.
  */
 #include "global-query/resolver.h"
+#include "proto/base/clock.h"
 #include "proto/base/strlist.h"
 #include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
@@ -48,9 +49,7 @@ typedef struct dns_resolver {
 
 static int64_t monotonic_s(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec;
+    return gp_clock_ns() / GP_NS_PER_SEC;
 }
 
 /* ---- answers that are kept ----------------------------------------------------------------------------- */

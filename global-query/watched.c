@@ -1,5 +1,6 @@
 #include "global-query/watched.h"
 
+#include "proto/base/clock.h"
 #include "proto/base/filestamp.h"
 
 #include <pthread.h>
@@ -23,13 +24,6 @@ struct gp_watched {
     gp_filestamp stamp; /* of the file as it was last read, or refused */
     int64_t next_look;  /* CLOCK_MONOTONIC, ns */
 };
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static gp_code load(const gp_watched *w, gp_watched_content **out, gp_error *err)
 {
@@ -57,7 +51,7 @@ gp_code gp_watched_open(gp_watched **out, const gp_watched_kind *kind, const cha
     w->log = log;
     w->path = strdup(path);
     w->stamp = gp_filestamp_take(path);
-    w->next_look = monotonic_ns() + look_interval_ns;
+    w->next_look = gp_clock_ns() + look_interval_ns;
     gp_code rc = w->path ? load(w, &w->newest, err) : gp_fail(err, GP_ENOMEM, "out of memory for %s", path);
     if (rc != GP_OK) {
         gp_watched_close(w);
@@ -108,7 +102,7 @@ static void look(gp_watched *w)
 const void *gp_watched_take(gp_watched *w, gp_watched_content **handle)
 {
     pthread_mutex_lock(&w->lock);
-    int64_t now = monotonic_ns();
+    int64_t now = gp_clock_ns();
     if (now >= w->next_look) {
         w->next_look = now + look_interval_ns;
         look(w);

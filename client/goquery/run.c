@@ -5,6 +5,7 @@
 #include "client/gpclient.h"
 #include "client/report/report.h"
 #include "client/term/term.h"
+#include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/base/suggest.h"
 #include "sensor/godb/engine.h"
@@ -125,28 +126,19 @@ static const int64_t redraw_ns = INT64_C(500000000);
 typedef struct query_wait {
     bool shown;       /* standard error is a terminal */
     bool dirty;       /* something stands in the line */
-    int64_t until_ns; /* CLOCK_MONOTONIC; INT64_MAX: for as long as it takes */
+    int64_t until_ns; /* gp_clock_ns() */
 } query_wait;
-
-static int64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static query_wait wait_for(int64_t timeout_ns)
 {
-    query_wait w = {.shown = isatty(STDERR_FILENO)};
-    if (timeout_ns <= 0 || __builtin_add_overflow(clock_ns(), timeout_ns, &w.until_ns))
-        w.until_ns = INT64_MAX;
-    return w;
+    return (query_wait){.shown = isatty(STDERR_FILENO),
+                        .until_ns = timeout_ns > 0 ? gp_clock_after(timeout_ns) : GP_CLOCK_NEVER};
 }
 
 static bool given_up(void *ctx)
 {
     const query_wait *w = ctx;
-    return gp_interrupted(NULL) || (w->until_ns != INT64_MAX && clock_ns() >= w->until_ns);
+    return gp_interrupted(NULL) || gp_clock_ns() >= w->until_ns;
 }
 
 static void show_line(query_wait *w, const char *text)
@@ -323,14 +315,11 @@ static void warn_on_stderr(const gp_result *r)
 
 static gp_code resolve_names(const gp_stmt *s, gp_result *r, gp_dns_names **names, gp_error *err)
 {
-    struct timespec start;
-    struct timespec end;
     if (!s->dns.enabled || !(s->type.attr_mask & (GP_ATTR_SIP | GP_ATTR_DIP)))
         return GP_OK;
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    const int64_t start = gp_clock_ns();
     gp_code code = gp_dns_lookup(r, s->dns.max_rows, s->dns.timeout_ns, names, err);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    r->resolution_ns = (int64_t)(end.tv_sec - start.tv_sec) * 1000000000 + (end.tv_nsec - start.tv_nsec);
+    r->resolution_ns = gp_clock_ns() - start;
     return code;
 }
 

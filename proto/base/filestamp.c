@@ -1,5 +1,7 @@
 #include "proto/base/filestamp.h"
 
+#include "proto/base/clock.h"
+
 #include <sys/stat.h>
 
 gp_filestamp gp_filestamp_take(const char *path)
@@ -16,11 +18,9 @@ bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b)
            a->mtime.tv_nsec == b->mtime.tv_nsec;
 }
 
-static time_t monotonic_s(void)
+static int64_t monotonic_s(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
+    return gp_clock_ns() / GP_NS_PER_SEC;
 }
 
 void gp_filewatch_read(gp_filewatch *w, const char *path)

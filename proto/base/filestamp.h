@@ -22,7 +22,7 @@ bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b);
 /* For files that are looked at again whenever somebody uses what they said. */
 typedef struct gp_filewatch {
     gp_filestamp stamp;
-    time_t looked_at; /* CLOCK_MONOTONIC, seconds */
+    int64_t looked_at; /* CLOCK_MONOTONIC, seconds */
 } gp_filewatch;
 
 /* The file is about to be read. */

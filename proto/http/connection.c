@@ -6,6 +6,7 @@
  * is not complete in time, and shuts their sockets down; libmicrohttpd then ends them as if the client had
  * gone.
  */
+#include "proto/base/clock.h"
 #include "proto/http/internal.h"
 
 #include <stdlib.h>
@@ -25,11 +26,9 @@ gnutls_session_t gp_http_tls_session(struct MHD_Connection *c)
     return info ? info->tls_session : NULL;
 }
 
-static time_t monotonic_s(void)
+static int64_t monotonic_s(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
+    return gp_clock_ns() / GP_NS_PER_SEC;
 }
 
 static void watch(gp_guard *g, gp_connection *conn)
@@ -122,10 +121,7 @@ static void *stand_guard(void *server)
     gp_guard *g = &s->guard;
     pthread_mutex_lock(&g->lock);
     while (!g->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOOK_S;
-        (void)pthread_cond_timedwait(&g->stop, &g->lock, &until);
+        (void)gp_clock_wait(&g->stop, &g->lock, gp_clock_after(LOOK_S * GP_NS_PER_SEC));
         end_late(s, monotonic_s());
     }
     pthread_mutex_unlock(&g->lock);
@@ -134,13 +130,9 @@ static void *stand_guard(void *server)
 
 void gp_http_guard_init(gp_guard *g, unsigned request_timeout_s)
 {
-    pthread_condattr_t attr;
     g->request_timeout_s = request_timeout_s;
     pthread_mutex_init(&g->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&g->stop, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&g->stop);
 }
 
 bool gp_http_guard_start(gp_http_server *s)

@@ -35,10 +35,10 @@ typedef struct gp_connection {
     gp_tls_set *tls; /* NULL: plain */
     char peer[80];   /* where from, for logs */
     int fd;
-    time_t since; /* CLOCK_MONOTONIC: began, or was done with its last request; guarded by gp_guard.lock, as
+    int64_t since; /* CLOCK_MONOTONIC: began, or was done with its last request; guarded by gp_guard.lock, as
                      are */
-    bool busy;    /* its request is complete and being answered */
-    bool late;    /* was shut down for it */
+    bool busy;     /* its request is complete and being answered */
+    bool late;     /* was shut down for it */
     struct gp_connection *next, *prev;
 } gp_connection;
 
@@ -127,7 +127,7 @@ struct gp_http_request {
 
     int status; /* of the answer, for the log */
     size_t bytes;
-    struct timespec began;
+    int64_t began_ns; /* gp_clock_ns() */
 };
 
 /* request.c */

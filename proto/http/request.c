@@ -1,4 +1,5 @@
 /* What a handler sees of a request: everything is copied from libmicrohttpd before the handler runs. */
+#include "proto/base/clock.h"
 #include "proto/http/internal.h"
 
 #include <stdlib.h>
@@ -53,12 +54,8 @@ gp_http_request *gp_http_request_new(gp_http_server *s, struct MHD_Connection *c
     req->method_text = strdup(method);
     req->method = req->method_text;
     pthread_mutex_init(&req->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&req->changed, &attr);
-    pthread_condattr_destroy(&attr);
-    clock_gettime(CLOCK_MONOTONIC, &req->began);
+    gp_clock_cond_init(&req->changed);
+    req->began_ns = gp_clock_ns();
     const union MHD_ConnectionInfo *context = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     req->conn = context ? context->socket_context : NULL;
     req->path = keep(&req->text, url);

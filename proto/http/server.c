@@ -1,3 +1,4 @@
+#include "proto/base/clock.h"
 #include "proto/http/internal.h"
 
 #include <stdio.h>
@@ -88,13 +89,6 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
     return req->body_too_large ? queue_too_large(req) : gp_http_dispatch(req);
 }
 
-static double seconds_since(const struct timespec *began)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - began->tv_sec) + 1e-9 * (double)(now.tv_nsec - began->tv_nsec);
-}
-
 static void log_answer(gp_http_request *req, double seconds)
 {
     gp_log_level level = req->status >= 500 ? GP_LOG_WARN : req->status >= 400 ? GP_LOG_INFO : GP_LOG_DEBUG;
@@ -123,7 +117,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
         pthread_join(req->thread, NULL);
     }
     gp_http_set_busy(req, false);
-    double seconds = seconds_since(&req->began);
+    double seconds = gp_clock_seconds_since(req->began_ns);
     if (req->status) {
         log_answer(req, seconds);
         const gp_http_observation seen = {req->method, req->route ? req->route->path : "", req->status,
@@ -177,11 +171,7 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
     s->observe_ctx = cfg->observe_ctx;
     atomic_init(&s->stopping, false);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&s->changed);
     return s;
 }
 
@@ -274,10 +264,8 @@ static void drain(gp_http_server *s)
     pthread_mutex_lock(&s->lock);
     while (s->running)
         pthread_cond_wait(&s->changed, &s->lock);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += FLUSH_S;
-    while (s->active && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0) {
+    const int64_t until = gp_clock_after(FLUSH_S * GP_NS_PER_SEC);
+    while (s->active && gp_clock_wait(&s->changed, &s->lock, until)) {
     }
     pthread_mutex_unlock(&s->lock);
 }

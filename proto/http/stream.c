@@ -1,4 +1,5 @@
 /* Server-sent events: the handler fills a bounded buffer, the connection's thread empties it. */
+#include "proto/base/clock.h"
 #include "proto/http/internal.h"
 
 #include <poll.h>
@@ -21,12 +22,7 @@ bool gp_http_canceled(const gp_http_request *req)
 /* Waits for the other side, at most LOOK_MS; req->lock is held. */
 static void wait_change(gp_http_request *req)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    pthread_cond_timedwait(&req->changed, &req->lock, &until);
+    (void)gp_clock_wait(&req->changed, &req->lock, gp_clock_after(LOOK_MS * INT64_C(1000000)));
 }
 
 gp_code gp_http_stream_begin(gp_http_request *req, gp_http_stream **out, gp_error *err)

@@ -1,5 +1,6 @@
 #include "proto/nanomsg/responder.h"
 
+#include "proto/base/clock.h"
 #include "proto/base/unixsock.h"
 #include "proto/nanomsg/addr.h"
 #include "proto/wire/answer.h"
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -72,13 +72,6 @@ struct gp_responder {
     job *jobs;
     unsigned n_jobs;
 };
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void count(gp_responder *r, counter which, uint64_t n)
 {
@@ -139,7 +132,7 @@ static bool canceled(void *ctx)
 {
     job *j = ctx;
     int64_t expires = atomic_load_explicit(&j->expires_ns, memory_order_relaxed);
-    if (expires && !j->expired && monotonic_ns() > expires) {
+    if (expires && !j->expired && gp_clock_ns() > expires) {
         j->expired = true;
         count(j->owner, EXPIRED, 1);
     }
@@ -260,7 +253,7 @@ static job *find_job(const gp_responder *r, void *route)
 
 static void renew_lease(job *j)
 {
-    int64_t ns = j->lease_ms ? monotonic_ns() + (int64_t)j->lease_ms * 1000000 : 0;
+    int64_t ns = j->lease_ms ? gp_clock_ns() + (int64_t)j->lease_ms * 1000000 : 0;
     atomic_store_explicit(&j->expires_ns, ns, memory_order_relaxed);
 }
 

@@ -2,6 +2,7 @@
  * getaddrinfo(3) cannot be interrupted, so every name gets a thread of its own that may outlive the wait:
  * what they share is counted and released by the last one that lets go.
  */
+#include "proto/base/clock.h"
 #include "proto/query/cond_internal.h"
 #include "proto/query/timeparse.h"
 
@@ -11,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct batch batch;
 
@@ -44,15 +44,10 @@ static void release(batch *b)
 static batch *batch_new(const cond_host *hosts, size_t n)
 {
     batch *b = calloc(1, sizeof *b);
-    pthread_condattr_t attr;
-    if (!b || pthread_condattr_init(&attr) != 0) {
-        free(b);
+    if (!b)
         return NULL;
-    }
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&b->lock, NULL);
-    pthread_cond_init(&b->done, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&b->done);
     b->refs = 1;
     for (size_t i = 0; i < n; i++) {
         b->jobs[i].owner = b;
@@ -134,16 +129,6 @@ static bool start_all(batch *b, size_t n)
     return ok;
 }
 
-static struct timespec deadline_after(int64_t ns)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t nsec = t.tv_nsec + ns % GP_NS_PER_SEC;
-    t.tv_sec += (time_t)(ns / GP_NS_PER_SEC + nsec / GP_NS_PER_SEC);
-    t.tv_nsec = (long)(nsec % GP_NS_PER_SEC);
-    return t;
-}
-
 static gp_code take_results(const batch *b, cond_host *hosts, size_t n, gp_error *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -163,12 +148,12 @@ gp_code cond_dns_resolver(void *ctx, cond_host *hosts, size_t n, int64_t timeout
     batch *b = batch_new(hosts, n);
     if (!b)
         return gp_fail(err, GP_ENOMEM, "out of memory for looking up %zu hosts", n);
-    struct timespec deadline = deadline_after(timeout_ns);
+    const int64_t deadline = gp_clock_after(timeout_ns);
     pthread_mutex_lock(&b->lock);
     bool started = start_all(b, n);
     bool in_time = true;
     while (started && b->pending > 0 && in_time)
-        in_time = pthread_cond_timedwait(&b->done, &b->lock, &deadline) == 0;
+        in_time = gp_clock_wait(&b->done, &b->lock, deadline);
     gp_code code;
     if (!started)
         code = gp_fail(err, GP_EBUSY, "cannot start a thread for looking up %zu hosts", n);

@@ -6,14 +6,13 @@
 #ifndef GP_QUERY_TIMEPARSE_H
 #define GP_QUERY_TIMEPARSE_H
 
+#include "proto/base/clock.h"
 #include "proto/base/error.h"
 
 #include <stdint.h>
 
 /* What "until the end" means: the default of `last`. Equals goProbe v4's largest timestamp. */
 #define GP_TIME_MAX (INT64_MAX - INT64_C(62135596800))
-
-#define GP_NS_PER_SEC INT64_C(1000000000)
 
 /* UNIX seconds of `text`; relative times count back from `now`. */
 gp_code gp_time_parse(const char *text, int64_t now, int64_t *out, gp_error *err);

@@ -1,12 +1,12 @@
 #include "proto/result/dns.h"
 
+#include "proto/base/clock.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_WORKERS = 16, MAX_ADDRESSES = 100000 };
 
@@ -122,14 +122,10 @@ static void start_workers(lookup *l)
 
 static void wait_until(lookup *l, int64_t timeout_ns)
 {
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    int64_t ns = end.tv_nsec + timeout_ns % 1000000000;
-    end.tv_sec += timeout_ns / 1000000000 + ns / 1000000000;
-    end.tv_nsec = ns % 1000000000;
-    int rc = 0;
-    while (l->refs > 1 && l->done < l->n && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&l->progress, &l->lock, &end);
+    const int64_t end = gp_clock_after(timeout_ns);
+    bool in_time = true;
+    while (l->refs > 1 && l->done < l->n && in_time)
+        in_time = gp_clock_wait(&l->progress, &l->lock, end);
 }
 
 static lookup *new_lookup(const gp_addr *addrs, size_t n)
@@ -142,7 +138,7 @@ static lookup *new_lookup(const gp_addr *addrs, size_t n)
         return NULL;
     }
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->progress, NULL);
+    gp_clock_cond_init(&l->progress);
     l->entries = entries;
     l->n = collect(addrs, n, entries);
     l->refs = 1;

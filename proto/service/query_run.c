@@ -1,5 +1,7 @@
 #include "proto/service/query_run.h"
 
+#include "proto/base/clock.h"
+
 #include <time.h>
 
 /* GP_EINVAL with a filled problem, or another code with *err. */
@@ -22,13 +24,6 @@ static void log_failure(const gp_query_runner *r, const gp_args *args, const gp_
     gp_log_error(r->log, "error running query", GP_F_STR("args", json.failed ? "?" : json.data),
                  GP_F_STR("error", what), GP_F_STR("request_id", hooks->request_id));
     gp_buf_free(&json);
-}
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Who asked what, and what it cost. */
@@ -55,7 +50,7 @@ typedef struct limited {
 
 static bool is_late(const limited *l)
 {
-    return l->deadline && monotonic_ns() >= l->deadline;
+    return l->deadline && gp_clock_ns() >= l->deadline;
 }
 
 static bool limited_canceled(void *ctx)
@@ -79,7 +74,7 @@ static void limited_partial(void *ctx, const gp_result *so_far)
 static gp_code run_limited(const gp_query_runner *r, const gp_args *args, const gp_stmt *stmt,
                            const gp_query_hooks *hooks, gp_result *out, gp_problem *p, gp_error *err)
 {
-    limited l = {hooks, r->limit_ns > 0 ? monotonic_ns() + r->limit_ns : 0};
+    limited l = {hooks, r->limit_ns > 0 ? gp_clock_ns() + r->limit_ns : 0};
     gp_query_hooks own = *hooks;
     own.ctx = &l;
     own.canceled = limited_canceled;
@@ -99,14 +94,14 @@ gp_code gp_query_run(const gp_query_runner *r, gp_args *args, const gp_query_hoo
                      gp_problem *p, gp_error *err)
 {
     gp_stmt stmt = {0};
-    int64_t start = monotonic_ns();
+    int64_t start = gp_clock_ns();
     gp_result_init(out);
     gp_code rc = prepare(r, args, &stmt, p, err);
     if (rc == GP_OK) {
         rc = run_limited(r, args, &stmt, hooks, out, p, err);
         if (rc != GP_OK)
             log_failure(r, args, hooks, p->status ? p->detail : err->msg);
-        log_slow(r, args, hooks, monotonic_ns() - start, rc, out);
+        log_slow(r, args, hooks, gp_clock_ns() - start, rc, out);
     }
     gp_stmt_free(&stmt);
     return rc;

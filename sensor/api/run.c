@@ -1,7 +1,6 @@
 /* Runs the queries of the API on the engine. */
+#include "proto/base/clock.h"
 #include "sensor/api/internal.h"
-
-#include <time.h>
 
 /* The engine's hooks, spoken by those of the API. */
 typedef struct bridge {
@@ -37,7 +36,5 @@ gp_code gp_api_run(void *api, const gp_args *args, const gp_stmt *stmt, const gp
 bool gp_api_admit(void *api)
 {
     gp_sensor_api *a = api;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return gp_ratelimit_allow(a->ratelimit, (int64_t)t.tv_sec * 1000000000 + t.tv_nsec);
+    return gp_ratelimit_allow(a->ratelimit, gp_clock_ns());
 }

@@ -1,5 +1,6 @@
 #include "sensor/capture/capture.h"
 
+#include "proto/base/clock.h"
 #include "sensor/capture/fanout.h"
 #include "sensor/capture/source.h"
 
@@ -65,7 +66,7 @@ typedef struct worker {
     gp_flowtable *current;
     const gp_flowtable *previous;
     gp_capture_stats stats; /* of the running interval */
-    uint64_t collected;     /* when a source that counts itself was asked for its counts, ns */
+    int64_t collected;      /* when a source that counts itself was asked for its counts, ns */
 
     atomic_int request;
     exchange exchange;
@@ -138,13 +139,6 @@ static void count_frames(void *ctx, const gp_frame *frames, size_t n)
     gp_flowtable_add(w->current, w->lane, w->previous, counted, good);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 /* What a source counted itself that has no flow of its own. */
 static void add_overflow(worker *w, const gp_counters *c, bool v6)
 {
@@ -186,7 +180,7 @@ static void collect(worker *w)
     gp_error err = GP_ERROR_INIT;
     if (!gp_source_counts_itself(w->source))
         return;
-    w->collected = now_ns();
+    w->collected = gp_clock_ns();
     if (gp_source_collect(w->source, count_sums, w, &sums, &err) != GP_OK)
         gp_log_error(w->capture->log, "flows not collected", GP_F_STR("iface", w->capture->iface),
                      GP_F_STR("error", err.msg));
@@ -228,13 +222,13 @@ static gp_capture_stats report_stats(worker *w)
 
 static void answer_rotate(worker *w)
 {
-    uint64_t start = now_ns();
+    const int64_t start = gp_clock_ns();
     w->exchange.stats = report_stats(w);
     gp_flowtable_reserve(w->exchange.fresh, w->lane, w->current);
     w->previous = w->current;
     w->current = w->exchange.fresh;
     w->stats = (gp_capture_stats){0};
-    w->exchange.stats.rotation_pause_ns = now_ns() - start;
+    w->exchange.stats.rotation_pause_ns = (uint64_t)(gp_clock_ns() - start);
 }
 
 /* A walk shows what was there when it began. */
@@ -302,7 +296,7 @@ static void *worker_main(void *arg)
     while (code == GP_OK && serve_request(w)) {
         bool end = false;
         code = gp_source_read(w->source, w->wake_fd, READ_TIMEOUT_MS, count_frames, w, &end, &err);
-        if (now_ns() - w->collected >= COLLECT_EVERY_NS)
+        if (gp_clock_ns() - w->collected >= COLLECT_EVERY_NS)
             collect(w);
     }
     if (code != GP_OK)

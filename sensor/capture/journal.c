@@ -4,12 +4,13 @@
  */
 #include "sensor/capture/journal.h"
 
+#include "proto/base/clock.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct gp_journal_interval {
     gp_journal_interval *next;
@@ -33,32 +34,19 @@ struct gp_journal {
     pthread_t thread;
     bool started, ending;
     pthread_mutex_t lock;
-    pthread_cond_t wake; /* CLOCK_MONOTONIC */
+    pthread_cond_t wake;
     gp_journal_interval *intervals;
     gp_journal_stats stats;
-    struct timespec last_good; /* when the last round that succeeded began */
-    gp_session *sessions;      /* scratch of the thread */
+    int64_t last_good;    /* when the last round that succeeded began: gp_clock_ns() */
+    gp_session *sessions; /* scratch of the thread */
 };
 
 static const double duration_bounds[GP_HISTOGRAM_BOUNDS] = {0.001, 0.0025, 0.005, 0.01, 0.025,
                                                             0.05,  0.1,    0.25,  1,    5};
 
-static struct timespec monotonic_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now;
-}
-
-static double seconds_between(const struct timespec *a, const struct timespec *b)
-{
-    return (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) / 1e9;
-}
-
 static unsigned long long now_ms(void)
 {
-    struct timespec now = monotonic_now();
-    return (unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000;
+    return (unsigned long long)gp_clock_ns() / 1000000;
 }
 
 /* ---- intervals ----------------------------------------------------------------------------------------- */
@@ -365,7 +353,7 @@ static gp_journal_interval **list_intervals(gp_journal *j, size_t *n)
 static double write_round(gp_journal *j)
 {
     size_t n;
-    struct timespec start = monotonic_now();
+    const int64_t start = gp_clock_ns();
     gp_journal_interval **list = list_intervals(j, &n);
     bool good = list != NULL;
     bool wrote = false;
@@ -374,8 +362,7 @@ static double write_round(gp_journal *j)
         unref(j, list[i]);
     }
     free(list);
-    struct timespec end = monotonic_now();
-    double elapsed = seconds_between(&start, &end);
+    double elapsed = gp_clock_seconds_since(start);
     pthread_mutex_lock(&j->lock);
     if (good)
         j->last_good = start;
@@ -387,15 +374,6 @@ static double write_round(gp_journal *j)
     return elapsed;
 }
 
-static struct timespec after(double seconds)
-{
-    struct timespec t = monotonic_now();
-    int64_t ns = (int64_t)(seconds * 1e9) + t.tv_nsec;
-    t.tv_sec += ns / 1000000000;
-    t.tv_nsec = ns % 1000000000;
-    return t;
-}
-
 static void *journal_main(void *arg)
 {
     gp_journal *j = arg;
@@ -403,10 +381,9 @@ static void *journal_main(void *arg)
     double pause = j->cfg.every_s;
     pthread_mutex_lock(&j->lock);
     while (!j->ending) {
-        struct timespec until = after(pause);
-        int rc = 0;
-        while (!j->ending && rc == 0)
-            rc = pthread_cond_timedwait(&j->wake, &j->lock, &until);
+        const int64_t until = gp_clock_after((int64_t)(pause * 1e9));
+        while (!j->ending && gp_clock_wait(&j->wake, &j->lock, until)) {
+        }
         if (j->ending)
             break;
         pthread_mutex_unlock(&j->lock);
@@ -455,18 +432,14 @@ bool gp_journal_keep(gp_journal *j, gp_journal_interval *iv, const gp_flowtable 
 
 gp_code gp_journal_new(gp_journal **out, const gp_journal_config *cfg, gp_error *err)
 {
-    pthread_condattr_t attr;
     gp_journal *j = calloc(1, sizeof *j);
     if (!j)
         return gp_fail(err, GP_ENOMEM, "out of memory for the journal");
     j->cfg = *cfg;
     j->stats.durations.bounds = duration_bounds;
-    j->last_good = monotonic_now();
+    j->last_good = gp_clock_ns();
     pthread_mutex_init(&j->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&j->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&j->wake);
     j->dir = strdup(cfg->dir);
     j->sessions = malloc(GP_JOURNAL_BATCH_MAX * sizeof *j->sessions);
     gp_code code = j->dir && j->sessions ? GP_OK : gp_fail(err, GP_ENOMEM, "out of memory for the journal");
@@ -518,13 +491,12 @@ void gp_journal_interval_state(const gp_journal_interval *iv, uint64_t *bytes, u
 
 void gp_journal_get_stats(gp_journal *j, gp_journal_stats *out)
 {
-    struct timespec now = monotonic_now();
     uint64_t bytes = 0;
     pthread_mutex_lock(&j->lock);
     for (const gp_journal_interval *iv = j->intervals; iv; iv = iv->next)
         bytes += atomic_load(&iv->bytes);
     *out = j->stats;
     out->file_bytes = bytes;
-    out->lag_s = seconds_between(&j->last_good, &now);
+    out->lag_s = gp_clock_seconds_since(j->last_good);
     pthread_mutex_unlock(&j->lock);
 }

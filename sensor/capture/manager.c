@@ -5,6 +5,7 @@
  */
 #include "sensor/capture/manager.h"
 
+#include "proto/base/clock.h"
 #include "proto/base/strlist.h"
 #include "proto/query/args.h"
 #include "proto/query/ifsel.h"
@@ -40,7 +41,7 @@ struct gp_capture_manager {
     size_t n_exclude;
     gp_writeout *writeout;
     pthread_mutex_t lock;
-    pthread_cond_t wake; /* CLOCK_MONOTONIC */
+    pthread_cond_t wake;
     pthread_t thread;
     bool thread_started, ending;
     gp_capconfig_map wanted; /* as configured */
@@ -180,18 +181,10 @@ static void rotate_slot(gp_capture_manager *m, slot *s, int64_t ts)
     m->last_rotation = ts;
 }
 
-static double elapsed_since(const struct timespec *start)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
 static void rotate_all(gp_capture_manager *m, int64_t ts)
 {
-    struct timespec start;
+    const int64_t start = gp_clock_ns();
     size_t n = 0;
-    clock_gettime(CLOCK_MONOTONIC, &start);
     for (size_t i = 0; i < m->n_slots; i++) {
         slot *s = &m->slots[i];
         if (!s->capture)
@@ -205,7 +198,7 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
         rotate_slot(m, s, ts);
         n++;
     }
-    double elapsed = elapsed_since(&start);
+    double elapsed = gp_clock_seconds_since(start);
     gp_histogram_add(&m->rotation_seconds, elapsed);
     gp_log_info(m->log, "rotated interfaces", GP_F_U64("ifaces", n), GP_F_I64("ts", ts),
                 GP_F_F64("elapsed_s", elapsed));
@@ -452,19 +445,14 @@ static void check_links(gp_capture_manager *m)
 
 /* Until the grid point, but not longer than until the next look at the links and the clock: the clock may be
  * set while we wait, therefore the waiting itself goes by another one. */
-static struct timespec wake_up_at(const gp_capture_manager *m, int64_t grid)
+static int64_t wake_up_at(const gp_capture_manager *m, int64_t grid)
 {
     struct timespec now;
-    struct timespec until;
     m->now(m->now_ctx, &now);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = LINK_CHECK_S * INT64_C(1000000000);
+    int64_t ns = LINK_CHECK_S * GP_NS_PER_SEC;
     if (grid - now.tv_sec <= LINK_CHECK_S)
-        ns = (grid - now.tv_sec) * 1000000000 - now.tv_nsec;
-    ns = until.tv_nsec + (ns > 0 ? ns : 0);
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    return until;
+        ns = (grid - now.tv_sec) * GP_NS_PER_SEC - now.tv_nsec;
+    return gp_clock_after(ns > 0 ? ns : 0);
 }
 
 static void *clock_main(void *arg)
@@ -474,8 +462,7 @@ static void *clock_main(void *arg)
     pthread_mutex_lock(&m->lock);
     int64_t grid = next_grid(m, now_s(m));
     while (!m->ending) {
-        struct timespec until = wake_up_at(m, grid);
-        pthread_cond_timedwait(&m->wake, &m->lock, &until);
+        (void)gp_clock_wait(&m->wake, &m->lock, wake_up_at(m, grid));
         if (m->ending)
             break;
         int64_t now = now_s(m);
@@ -572,12 +559,8 @@ gp_code gp_manager_new(gp_capture_manager **out, const gp_manager_config *cfg, g
     m->rotation_seconds.bounds = rotation_bounds;
     m->now = cfg->now ? cfg->now : read_clock;
     m->now_ctx = cfg->now_ctx;
-    pthread_condattr_t attr;
     pthread_mutex_init(&m->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&m->wake);
     m->now(m->now_ctx, &m->started);
     gp_code code = copy_excludes(m, cfg, err);
     if (code == GP_OK && cfg->journal.dir)

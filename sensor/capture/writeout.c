@@ -1,10 +1,11 @@
 #include "sensor/capture/writeout.h"
 
+#include "proto/base/clock.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { FIRST_PAUSE_S = 1, LONGEST_PAUSE_S = 30 };
 
@@ -17,7 +18,7 @@ typedef struct job {
     gp_journal_interval *journal;
     size_t bytes;
     unsigned tries;
-    struct timespec retry_at; /* CLOCK_MONOTONIC */
+    int64_t retry_at; /* gp_clock_ns() */
 } job;
 
 struct gp_writeout {
@@ -27,7 +28,7 @@ struct gp_writeout {
     gp_log *log;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* CLOCK_MONOTONIC */
+    pthread_cond_t changed;
     job *first, **last;
     bool busy, ending;
     double seconds; /* spent on writing since nothing was to do */
@@ -36,13 +37,6 @@ struct gp_writeout {
 
 /* As v4 has them: disks differ. */
 static const double duration_bounds[GP_HISTOGRAM_BOUNDS] = {0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 30, 60};
-
-static double seconds_since(const struct timespec *start)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
 
 /* ---- one block ----------------------------------------------------------------------------------------- */
 
@@ -125,19 +119,13 @@ static unsigned pause_after(unsigned tries)
 static void try_later(gp_writeout *w, job *j, const gp_error *err)
 {
     unsigned pause = pause_after(++j->tries);
-    clock_gettime(CLOCK_MONOTONIC, &j->retry_at);
-    j->retry_at.tv_sec += pause;
+    j->retry_at = gp_clock_after(pause * GP_NS_PER_SEC);
     if ((j->tries & (j->tries - 1)) == 0) /* 1, 2, 4, 8, ... */
         gp_log_error(w->log, "writeout failed, to be tried again", GP_F_STR("iface", j->iface),
                      GP_F_I64("ts", j->ts), GP_F_U64("tries", j->tries), GP_F_STR("error", err->msg));
 }
 
 /* ---- the queue ----------------------------------------------------------------------------------------- */
-
-static bool is_over(const struct timespec *t, const struct timespec *now)
-{
-    return t->tv_sec < now->tv_sec || (t->tv_sec == now->tv_sec && t->tv_nsec <= now->tv_nsec);
-}
 
 static bool is_behind_its_own(const gp_writeout *w, const job *j)
 {
@@ -148,17 +136,16 @@ static bool is_behind_its_own(const gp_writeout *w, const job *j)
 }
 
 /* The place in the queue of a job whose turn it is; NULL, and when to look again, if there is none. */
-static job **find_due(gp_writeout *w, struct timespec *until)
+static job **find_due(gp_writeout *w, int64_t *until)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    *until = (struct timespec){.tv_sec = now.tv_sec + LONGEST_PAUSE_S};
+    const int64_t now = gp_clock_ns();
+    *until = now + LONGEST_PAUSE_S * GP_NS_PER_SEC;
     for (job **at = &w->first; *at; at = &(*at)->next) {
         if (is_behind_its_own(w, *at))
             continue;
-        if (w->ending || !(*at)->tries || is_over(&(*at)->retry_at, &now))
+        if (w->ending || !(*at)->tries || (*at)->retry_at <= now)
             return at;
-        if (is_over(&(*at)->retry_at, until))
+        if ((*at)->retry_at < *until)
             *until = (*at)->retry_at;
     }
     return NULL;
@@ -175,13 +162,12 @@ static void take_out(gp_writeout *w, job **at)
 /* Called with the lock; lets go of it while the disk works. */
 static void run_job(gp_writeout *w, job **at)
 {
-    struct timespec start;
     gp_error err = GP_ERROR_INIT;
     job *j = *at;
     bool ending = w->ending;
     w->busy = true;
     pthread_mutex_unlock(&w->lock);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    const int64_t start = gp_clock_ns();
     gp_code code = write_job(w, j, &err);
     /* A block that can never be stored is not worth another try. */
     bool finished = code == GP_OK || code == GP_EINVAL || ending;
@@ -195,7 +181,7 @@ static void run_job(gp_writeout *w, job **at)
     bool lost = finished && finish_job(w, j, code, &err, ending);
     pthread_mutex_lock(&w->lock);
     w->busy = false;
-    w->seconds += seconds_since(&start);
+    w->seconds += gp_clock_seconds_since(start);
     w->stats.waiting -= finished;
     w->stats.waiting_bytes -= finished ? bytes : 0;
     w->stats.blocks += code == GP_OK;
@@ -216,7 +202,7 @@ static void *writeout_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "writeout");
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        struct timespec until;
+        int64_t until;
         job **at = find_due(w, &until);
         if (at) {
             run_job(w, at);
@@ -226,7 +212,7 @@ static void *writeout_main(void *arg)
         pthread_cond_broadcast(&w->changed);
         if (w->ending && !w->first)
             break;
-        pthread_cond_timedwait(&w->changed, &w->lock, &until);
+        (void)gp_clock_wait(&w->changed, &w->lock, until);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -237,7 +223,6 @@ static void *writeout_main(void *arg)
 gp_code gp_writeout_new(gp_writeout **out, const gp_block_store *store, gp_journal *journal, size_t limit,
                         gp_log *log, gp_error *err)
 {
-    pthread_condattr_t attr;
     gp_writeout *w = calloc(1, sizeof *w);
     if (!w)
         return gp_fail(err, GP_ENOMEM, "out of memory for the writeout");
@@ -248,10 +233,7 @@ gp_code gp_writeout_new(gp_writeout **out, const gp_block_store *store, gp_journ
     w->last = &w->first;
     w->stats.durations.bounds = duration_bounds;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&w->changed);
     int rc = pthread_create(&w->thread, NULL, writeout_main, w);
     if (rc != 0) {
         pthread_cond_destroy(&w->changed);

@@ -1,8 +1,9 @@
 #include "sensor/config/monitor.h"
 
+#include "proto/base/clock.h"
+
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct gp_config_monitor {
     gp_config_sources src;
@@ -36,11 +37,7 @@ gp_code gp_config_monitor_new(gp_config_monitor **out, const gp_config_sources *
         free(m);
         return rc;
     }
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->stop, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&m->stop);
     pthread_mutex_init(&m->changing, NULL);
     pthread_mutex_init(&m->lock, NULL);
     *out = m;
@@ -50,13 +47,10 @@ gp_code gp_config_monitor_new(gp_config_monitor **out, const gp_config_sources *
 /* True when it is time to reload, false when the monitor stops. */
 static bool wait_interval(gp_config_monitor *m)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)m->interval_s;
+    const int64_t at = gp_clock_after((int64_t)m->interval_s * GP_NS_PER_SEC);
     pthread_mutex_lock(&m->lock);
-    int rc = 0;
-    while (!m->stopping && rc == 0)
-        rc = pthread_cond_timedwait(&m->stop, &m->lock, &at);
+    while (!m->stopping && gp_clock_wait(&m->stop, &m->lock, at)) {
+    }
     bool go_on = !m->stopping;
     pthread_mutex_unlock(&m->lock);
     return go_on;

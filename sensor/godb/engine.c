@@ -1,5 +1,6 @@
 #include "sensor/godb/engine.h"
 
+#include "proto/base/clock.h"
 #include "sensor/godb/queryrun.h"
 
 #include <errno.h>
@@ -57,12 +58,8 @@ gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *er
     e->budget.limit = e->memory / 100 * MOST_PCT;
     e->live = cfg->live;
     e->log = cfg->log;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&e->lock, NULL);
-    pthread_cond_init(&e->slot_free, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&e->slot_free);
     *out = e;
     return GP_OK;
 }
@@ -80,12 +77,11 @@ void gp_engine_free(gp_engine *e)
 /* Waits up to a keepalive interval (or one second) for one of max_concurrent places. */
 static bool take_slot(gp_engine *e, int64_t keepalive_ns)
 {
-    int64_t until = gp_monotonic_ns() + (keepalive_ns > 0 ? keepalive_ns : INT64_C(1000000000));
-    const struct timespec deadline = {until / 1000000000, until % 1000000000};
+    const int64_t deadline = gp_clock_after(keepalive_ns > 0 ? keepalive_ns : GP_NS_PER_SEC);
+    bool in_time = true;
     pthread_mutex_lock(&e->lock);
-    int rc = 0;
-    while (e->max_concurrent && e->running >= e->max_concurrent && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&e->slot_free, &e->lock, &deadline);
+    while (e->max_concurrent && e->running >= e->max_concurrent && in_time)
+        in_time = gp_clock_wait(&e->slot_free, &e->lock, deadline);
     bool taken = !e->max_concurrent || e->running < e->max_concurrent;
     e->running += taken;
     pthread_mutex_unlock(&e->lock);
@@ -170,13 +166,9 @@ static void free_run(query_run *q)
 static void init_run(query_run *q, gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks)
 {
     *q = (query_run){.engine = e, .stmt = stmt, .hooks = hooks, .budget.parent = &e->budget};
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->done, &attr);
-    pthread_condattr_destroy(&attr);
-    q->next_keepalive = gp_monotonic_ns() + stmt->keepalive_ns;
+    gp_clock_cond_init(&q->done);
+    q->next_keepalive = gp_clock_ns() + stmt->keepalive_ns;
 }
 
 static gp_code execute(query_run *q, gp_result *out, const char *host, const char *hostid, gp_error *err)
@@ -224,7 +216,7 @@ static gp_code run_in_slot(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks
     char host[256] = "";
     char *hostid = NULL;
     query_run q;
-    int64_t start = gp_monotonic_ns();
+    int64_t start = gp_clock_ns();
     out->query_start = wall_clock();
     if (gethostname(host, sizeof host - 1) != 0)
         return gp_fail_errno(err, errno, "cannot get the host name");
@@ -237,7 +229,7 @@ static gp_code run_in_slot(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks
     free_run(&q);
     if (code != GP_OK)
         return code;
-    out->query_duration_ns = gp_monotonic_ns() - start;
+    out->query_duration_ns = gp_clock_ns() - start;
     /* As in v4, a host that answered is ok, whether it has rows or not: tools report all others as
      * failures. */
     code = gp_result_set_host(out, host, GP_STATUS_OK, skipped(out), err);

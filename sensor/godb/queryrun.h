@@ -70,8 +70,6 @@ typedef struct query_run {
     int64_t next_keepalive; /* CLOCK_MONOTONIC, ns; worker 0 only */
 } query_run;
 
-int64_t gp_monotonic_ns(void);
-
 gp_code gp_query_plan(query_run *q, gp_error *err);
 
 /* Runs `step` once on every worker. */

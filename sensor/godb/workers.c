@@ -1,16 +1,9 @@
+#include "proto/base/clock.h"
 #include "sensor/godb/daypath.h"
 #include "sensor/godb/queryrun.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-
-int64_t gp_monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
@@ -158,9 +151,9 @@ void gp_query_poll_hooks(query_run *q)
         gp_fail(&err, GP_ECANCELED, "the query was canceled");
         gp_query_fail(q, GP_ECANCELED, &err);
     }
-    if (!h->keepalive || q->stmt->keepalive_ns <= 0 || gp_monotonic_ns() < q->next_keepalive)
+    if (!h->keepalive || q->stmt->keepalive_ns <= 0 || gp_clock_ns() < q->next_keepalive)
         return;
-    q->next_keepalive = gp_monotonic_ns() + q->stmt->keepalive_ns;
+    q->next_keepalive = gp_clock_ns() + q->stmt->keepalive_ns;
     pthread_mutex_lock(&q->lock);
     gp_query_stats so_far = q->stats;
     pthread_mutex_unlock(&q->lock);
@@ -213,9 +206,7 @@ static void await_workers(query_run *q)
     const int64_t slice_ns = 20000000;
     pthread_mutex_lock(&q->lock);
     while (q->working) {
-        int64_t until = gp_monotonic_ns() + slice_ns;
-        const struct timespec t = {until / 1000000000, until % 1000000000};
-        if (pthread_cond_timedwait(&q->done, &q->lock, &t) != ETIMEDOUT)
+        if (gp_clock_wait(&q->done, &q->lock, gp_clock_after(slice_ns)))
             continue;
         pthread_mutex_unlock(&q->lock);
         gp_query_poll_hooks(q);

@@ -1,5 +1,6 @@
 #include "sensor/retention/retention.h"
 
+#include "proto/base/clock.h"
 #include "proto/base/strlist.h"
 #include "sensor/godb/reader.h"
 #include "sensor/godb/retention.h"
@@ -37,11 +38,7 @@ gp_code gp_retention_new(gp_retention **out, const gp_retention_config *cfg, gp_
     r->cfg = *cfg;
     r->db = db;
     r->cfg.db = db;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->stop, &attr);
-    pthread_condattr_destroy(&attr);
+    gp_clock_cond_init(&r->stop);
     pthread_mutex_init(&r->lock, NULL);
     *out = r;
     return GP_OK;
@@ -133,16 +130,10 @@ static void keep_all(gp_retention *r)
 /* False when it is time to stop. */
 static bool wait_interval(gp_retention *r)
 {
-    const int64_t ns_per_s = 1000000000;
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    int64_t ns = at.tv_nsec + r->cfg.options->interval_ns % ns_per_s;
-    at.tv_sec += (time_t)(r->cfg.options->interval_ns / ns_per_s + ns / ns_per_s);
-    at.tv_nsec = (long)(ns % ns_per_s);
+    const int64_t at = gp_clock_after(r->cfg.options->interval_ns);
     pthread_mutex_lock(&r->lock);
-    int rc = 0;
-    while (!r->stopping && rc == 0)
-        rc = pthread_cond_timedwait(&r->stop, &r->lock, &at);
+    while (!r->stopping && gp_clock_wait(&r->stop, &r->lock, at)) {
+    }
     bool go_on = !r->stopping;
     pthread_mutex_unlock(&r->lock);
     return go_on;

@@ -71,6 +71,15 @@ def wait_until(what, condition, seconds=15):
         time.sleep(0.05)
 
 
+def fill_disk(path):
+    """Writes to this file until there is no room."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(fd, bytes(4096))
+    os.close(fd)
+
+
 class Host:
     def __init__(self, lab, number, name):
         self.lab = lab

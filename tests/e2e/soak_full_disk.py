@@ -4,7 +4,6 @@
 Too long for ./test. Blocks of every interval wait, nothing is counted as lost, memory stays bounded; when there is room
 again, everything that was sent is in the database."""
 
-import contextlib
 import glob
 import json
 import os
@@ -57,13 +56,6 @@ class FullDisk(TestCase):
                       f"memory {self.memory()} kB", flush=True)
             time.sleep(PERIOD)
 
-    def fill_disk(self):
-        fd = os.open(os.path.join(self.sensor.db, "filler"), os.O_WRONLY | os.O_CREAT)
-        with contextlib.suppress(OSError):
-            while True:
-                os.write(fd, bytes(4096))
-        os.close(fd)
-
     def test_an_hour(self):
         self.lab = self.enterContext(Lab("alpha", "beta"))
         self.sensor = Sensor(self.lab.alpha)
@@ -76,7 +68,7 @@ class FullDisk(TestCase):
         self.sensor.start()
         self.send(1)
         before = self.memory()
-        self.fill_disk()
+        lab.fill_disk(os.path.join(self.sensor.db, "filler"))
         self.send(MINUTES)
         self.assertGreater(self.metric("writeout_waiting_blocks"), MINUTES // 5 - 1)
         self.assertLess(self.memory(), before + 4096)

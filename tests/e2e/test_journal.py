@@ -1,6 +1,5 @@
 """A sensor that is killed loses seconds: what its journal holds is counted once, live and in the database."""
 
-import contextlib
 import glob
 import json
 import os
@@ -178,7 +177,7 @@ class Journal(TestCase):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", self.sensor.db], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", self.sensor.db], check=True)
         self.sensor.start()
-        self.fill_disk()
+        lab.fill_disk(os.path.join(self.sensor.db, "filler"))
         self.send(PORT, 6, 6)
         wait_until("packets are counted", lambda: self.live() == {PORT: (6, 6)})
         wait_until("the journal fails", lambda: self.metric("journal_errors_total") > 0)
@@ -201,13 +200,6 @@ class Journal(TestCase):
         self.assertEqual(0, self.sensor.stop())
         self.assertEqual({PORT: (6, 6), OTHER: (2, 2)}, self.stored())
         self.assertEqual([], self.journals())
-
-    def fill_disk(self):
-        fd = os.open(os.path.join(self.sensor.db, "filler"), os.O_WRONLY | os.O_CREAT)
-        with contextlib.suppress(OSError):
-            while True:
-                os.write(fd, bytes(4096))
-        os.close(fd)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #include "proto/base/buf.h"
+#include "proto/base/clock.h"
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 #include "proto/base/suggest.h"
@@ -180,6 +181,25 @@ static void suggests_what_was_meant(void **state)
     assert_null(nearest("0123456789012345678901234567890123456789012345678901234567890123456789"));
 }
 
+static void waits_end_in_time(void **state)
+{
+    (void)state;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond;
+    gp_clock_cond_init(&cond);
+    pthread_mutex_lock(&lock);
+    const int64_t start = gp_clock_ns();
+    const int64_t until = gp_clock_after(20000000);
+    while (gp_clock_wait(&cond, &lock, until)) {
+    }
+    assert_true(gp_clock_ns() >= until);
+    assert_true(gp_clock_seconds_since(start) >= 0.02);
+    assert_false(gp_clock_wait(&cond, &lock, start)); /* long over */
+    pthread_mutex_unlock(&lock);
+    pthread_cond_destroy(&cond);
+    assert_true(gp_clock_after(INT64_MAX) == GP_CLOCK_NEVER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +210,7 @@ int main(void)
         cmocka_unit_test(buf_honours_its_limit),
         cmocka_unit_test(addresses_round_trip),
         cmocka_unit_test(addresses_are_written_as_by_inet_ntop),
+        cmocka_unit_test(waits_end_in_time),
         cmocka_unit_test(log_writes_one_line_per_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
