@@ -18,6 +18,8 @@
 #include "client/connpool.h"
 #include "client/gpclient.h"
 
+#include <stdatomic.h>
+
 typedef struct gp_loop gp_loop;
 typedef struct gp_exchange gp_exchange;
 
@@ -29,10 +31,10 @@ void gp_loop_free(gp_loop *l); /* no exchange may be left */
  * so that it would close most of them whenever the last hosts of a query answer. */
 void gp_loop_keep(gp_loop *l, size_t connections);
 
-/* Bytes that answers under way may take together (fanout.h). */
+/* Bytes that answers under way may take together (fanout.h). Any number of loops may share one. */
 typedef struct gp_in_flight {
-    size_t own;  /* what each exchange may always take */
-    size_t left; /* what is left for those that need more */
+    size_t own;         /* what each exchange may always take */
+    atomic_size_t left; /* what is left for those that need more */
 } gp_in_flight;
 
 typedef struct gp_exchange_config {
@@ -58,6 +60,11 @@ void *gp_exchange_owner(const gp_exchange *x);
 
 /* Waits, at most max_ms, until an exchange has its outcome; *done is NULL if none has. Each comes once. */
 gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err);
+/* The two halves of it, the second for several loops of a thread: what has its outcome by now; and waiting,
+ * once there is nothing. */
+enum { GP_LOOP_SLEEP_MOST = 64 };
+gp_code gp_loop_next(gp_loop *l, gp_exchange **done, gp_error *err);
+gp_code gp_loop_sleep(gp_loop *const *loops, size_t n, int max_ms, gp_error *err);
 
 /* Of an exchange that gp_loop_wait gave: GP_OK with the answer (the caller's to free), or why there is none:
  * GP_ETIMEOUT, GP_ENET, GP_ECORRUPT, GP_ELIMIT, or what the host said. Call it once. Says in out->narrows

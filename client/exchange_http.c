@@ -82,10 +82,7 @@ static gp_code result(gp_exchange *x, gp_result *out, gp_problem *problem, gp_er
     h->call.problem = problem;
     gp_code rc = gp_client_finish(h->client, &h->call, h->outcome, err);
     stop_transfer(h); /* gives the connection to the next exchange */
-    if (rc == GP_OK)
-        rc = gp_client_take_result(h->client, &h->call, out, err);
-    gp_call_end(&h->call);
-    return rc;
+    return rc == GP_OK ? gp_client_take_result(h->client, &h->call, out, err) : rc;
 }
 
 const gp_exchange_kind gp_exchange_http = {

@@ -1,69 +1,38 @@
 #include "client/fanout.h"
 
-#include "client/exchange.h"
-#include "client/transport.h"
+#include "client/fanout_lane.h"
+#include "client/gather.h"
+#include "proto/base/cpus.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
-
-static const int64_t default_retry_pause_ns = INT64_C(200000000);
+#include <xxhash.h>
 
 enum {
-    POLL_MS = 100,
-    RETRY_POLL_MS = 20,
-    KEPT_LOOPS = 8,
+    KEPT_LOOPS = 8, /* and one for each thread that may ask at a time */
     KEPT_CONNECTIONS = 4096,
-    DEFAULT_MAX_RESPONSE = 256 << 20
+    MAX_LANES = GP_LOOP_SLEEP_MOST,
+    HOSTS_PER_LANE = 32 /* fewer are not worth a thread */
 };
+
+/* A loop of a query that is over, with the connections to the hosts of its lane. */
+typedef struct kept_loop {
+    gp_loop *loop;
+    size_t lane;
+} kept_loop;
 
 struct gp_fanout {
     gp_connpool *pool;
+    unsigned cpus;
     pthread_mutex_t lock;
-    gp_loop *idle[KEPT_LOOPS];
-    size_t n_idle;
+    kept_loop idle[KEPT_LOOPS + MAX_LANES];
+    size_t n_idle, most_idle;
     size_t n_taken;
+    size_t n_queries;
 };
-
-/* A query as it is sent. */
-typedef struct question {
-    gp_buf args;
-    gp_buf v4_args, v4_params; /* where a service of v4 may listen */
-} question;
-
-/* One host of a running query. */
-typedef struct task {
-    const gp_fanout_host *host;
-    gp_exchange *exchange; /* NULL: not begun, waiting, or over */
-    unsigned attempts;
-    int64_t begun;    /* the first attempt */
-    int64_t deadline; /* of all attempts; 0: none */
-    int64_t again;    /* when it is asked again */
-    struct task *next_waiting;
-    question own; /* of a host with arguments of its own */
-} task;
-
-typedef struct run {
-    gp_loop *loop;
-    task *tasks;
-    size_t n, next, running;
-    size_t left;   /* hosts whose outcome was not told yet */
-    task *waiting; /* to be asked again */
-    gp_in_flight in_flight;
-    unsigned random;
-    question question;
-    const gp_fanout_options *opt;
-    gp_fanout_fn on_answer;
-    void *ctx;
-    int64_t deadline; /* CLOCK_MONOTONIC, ns; 0: none */
-} run;
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 gp_code gp_fanout_new(gp_fanout **out, gp_error *err)
 {
@@ -75,6 +44,8 @@ gp_code gp_fanout_new(gp_fanout **out, gp_error *err)
         free(f);
         return rc;
     }
+    f->cpus = gp_usable_cpus();
+    f->most_idle = KEPT_LOOPS + (f->cpus < MAX_LANES ? f->cpus : MAX_LANES);
     pthread_mutex_init(&f->lock, NULL);
     *out = f;
     return GP_OK;
@@ -85,17 +56,33 @@ void gp_fanout_free(gp_fanout *f)
     if (!f)
         return;
     for (size_t i = 0; i < f->n_idle; i++)
-        gp_loop_free(f->idle[i]);
+        gp_loop_free(f->idle[i].loop);
     gp_connpool_free(f->pool);
     pthread_mutex_destroy(&f->lock);
     free(f);
 }
 
+/* ---- loops --------------------------------------------------------------------------------------------- */
+
+/* The youngest, for it has the most connections that are still open. */
+static gp_loop *take_idle(gp_fanout *f, size_t lane)
+{
+    for (size_t i = f->n_idle; i-- > 0;) {
+        gp_loop *l = f->idle[i].loop;
+        if (f->idle[i].lane != lane)
+            continue;
+        f->n_idle--;
+        memmove(&f->idle[i], &f->idle[i + 1], (f->n_idle - i) * sizeof *f->idle);
+        return l;
+    }
+    return NULL;
+}
+
 /* Loops share what is kept: hosts must not end up with a connection from each query of a busy hour. */
-static gp_code take_loop(gp_fanout *f, gp_loop **out, gp_error *err)
+static gp_code take_loop(gp_fanout *f, size_t lane, gp_loop **out, gp_error *err)
 {
     pthread_mutex_lock(&f->lock);
-    *out = f->n_idle ? f->idle[--f->n_idle] : NULL;
+    *out = take_idle(f, lane);
     size_t kept = KEPT_CONNECTIONS / ++f->n_taken;
     pthread_mutex_unlock(&f->lock);
     gp_code rc = *out ? GP_OK : gp_loop_new(out, f->pool, err);
@@ -104,233 +91,238 @@ static gp_code take_loop(gp_fanout *f, gp_loop **out, gp_error *err)
     return rc;
 }
 
-static void give_back(gp_fanout *f, gp_loop *l)
+static void give_back(gp_fanout *f, size_t lane, gp_loop *l)
 {
     pthread_mutex_lock(&f->lock);
     f->n_taken--;
-    bool keep = l && f->n_idle < KEPT_LOOPS;
+    bool keep = l && f->n_idle < f->most_idle;
     if (keep)
-        f->idle[f->n_idle++] = l;
+        f->idle[f->n_idle++] = (kept_loop){l, lane};
     pthread_mutex_unlock(&f->lock);
     if (!keep)
         gp_loop_free(l);
 }
 
-static void question_free(question *q)
+/* ---- a query ------------------------------------------------------------------------------------------- */
+
+/* One thread's part of a query. */
+typedef struct part {
+    gp_lane *lane;
+    gp_loop *loop;
+    struct query *query;
+    pthread_t thread;
+    gp_code code;
+    gp_error err;
+} part;
+
+typedef struct query {
+    gp_fanout *fanout;
+    gp_fanout_run run;
+    part *parts;
+    size_t n_loops; /* taken */
+} query;
+
+/* Processors that no other query uses are worth a thread each. */
+static size_t count_lanes(gp_fanout *f, const gp_fanout_options *opt, size_t n_hosts)
 {
-    gp_buf_free(&q->args);
-    gp_buf_free(&q->v4_args);
-    gp_buf_free(&q->v4_params);
+    pthread_mutex_lock(&f->lock);
+    size_t lanes = f->cpus / ++f->n_queries;
+    pthread_mutex_unlock(&f->lock);
+    size_t most = n_hosts / HOSTS_PER_LANE;
+    if (opt->threads) {
+        lanes = opt->threads;
+        most = n_hosts;
+    }
+    if (opt->max_concurrent && most > opt->max_concurrent)
+        most = opt->max_concurrent;
+    if (most > MAX_LANES)
+        most = MAX_LANES;
+    lanes = lanes < most ? lanes : most;
+    return lanes ? lanes : 1;
 }
 
-static gp_code make_question(const gp_args *args, question *out, gp_error *err)
+/* A host always comes into the same lane, where its connection is. */
+static size_t lane_of(const gp_fanout_host *h, size_t lanes)
 {
-    gp_code rc = gp_client_args_body(args, &out->args, err);
-    return rc == GP_OK ? gp_client_v4_query(args, &out->v4_args, &out->v4_params, err) : rc;
+    return lanes > 1 && h->addr ? (size_t)(XXH3_64bits(h->addr, strlen(h->addr)) % lanes) : 0;
 }
 
-static void end_task(run *r, task *t)
+static gp_code make_parts(query *q, const gp_fanout_host *hosts, gp_error *err)
 {
-    question_free(&t->own);
-    if (!t->exchange)
-        return;
-    gp_exchange_end(t->exchange);
-    t->exchange = NULL;
-    r->running--;
-}
-
-static int64_t took_ns(const task *t)
-{
-    return t->begun ? monotonic_ns() - t->begun : 0;
-}
-
-static void report_error(run *r, task *t, const gp_error *err)
-{
-    r->on_answer(r->ctx, t->host, NULL, took_ns(t), err);
-    r->left--;
-    end_task(r, t);
-}
-
-/* What is left of the host's time; 0: as much as you like. */
-static int64_t time_left(const task *t, int64_t now)
-{
-    int64_t left = t->deadline - now;
-    return t->deadline == 0 ? 0 : left > 0 ? left : 1;
-}
-
-static int64_t pause_before(run *r, const task *t)
-{
-    int64_t pause = r->opt->retry_pause_ns > 0 ? r->opt->retry_pause_ns : default_retry_pause_ns;
-    for (unsigned i = 1; i < t->attempts && pause < INT64_MAX / 4; i++)
-        pause *= 2;
-    return pause / 2 + (int64_t)((double)pause / 2 * ((double)rand_r(&r->random) / RAND_MAX));
-}
-
-/* Whether the host will be asked once more. */
-static bool try_again(run *r, task *t, gp_code why)
-{
-    if (t->attempts > r->opt->retries || (why != GP_ENET && why != GP_EBUSY))
-        return false;
-    int64_t again = monotonic_ns() + pause_before(r, t);
-    if ((t->deadline && again >= t->deadline) || (r->deadline && again >= r->deadline))
-        return false;
-    end_task(r, t);
-    if (r->opt->retried)
-        ++*r->opt->retried;
-    t->again = again;
-    t->next_waiting = r->waiting;
-    r->waiting = t;
-    return true;
-}
-
-static gp_code begin_task(run *r, task *t, gp_error *err)
-{
-    const gp_fanout_host *h = t->host;
-    if (!h->addr)
-        return gp_fail(err, GP_ENOTFOUND, "%s", h->why ? h->why : "no address known for this host");
-    gp_code rc = h->args ? make_question(h->args, &t->own, err) : GP_OK;
-    const question *asked = h->args ? &t->own : &r->question;
-    const gp_exchange_config cfg = {
-        .addr = h->addr,
-        .access = h->access,
-        .args = &asked->args,
-        .v4_args = &asked->v4_args,
-        .v4_params = asked->v4_params.data,
-        .request_id = r->opt->request_id,
-        .timeout_ns = time_left(t, monotonic_ns()),
-        .max_response = r->opt->max_response ? r->opt->max_response : DEFAULT_MAX_RESPONSE,
-        .in_flight = r->opt->max_in_flight ? &r->in_flight : NULL,
-        .max_rows = h->max_rows,
-        .owner = t,
-    };
-    if (rc == GP_OK)
-        rc = gp_exchange_begin(r->loop, &cfg, &t->exchange, err);
-    r->running += rc == GP_OK;
+    gp_fanout_run *r = &q->run;
+    gp_code rc = GP_OK;
+    q->parts = calloc(r->n_lanes, sizeof *q->parts);
+    if (!q->parts)
+        return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", r->n_hosts);
+    for (size_t i = 0; i < r->n_lanes && rc == GP_OK; i++) {
+        part *p = &q->parts[i];
+        p->query = q;
+        q->n_loops++;
+        rc = take_loop(q->fanout, i, &p->loop, err);
+        if (rc == GP_OK)
+            rc = gp_lane_new(&p->lane, r, p->loop, err);
+    }
+    for (size_t i = 0; i < r->n_hosts && rc == GP_OK; i++)
+        rc = gp_lane_add(q->parts[lane_of(&hosts[i], r->n_lanes)].lane, &hosts[i], err);
     return rc;
 }
 
-static void begin_or_fail(run *r, task *t)
+static void free_parts(query *q)
 {
-    gp_error err = GP_ERROR_INIT;
-    if (t->attempts++ == 0) {
-        t->begun = monotonic_ns();
-        t->deadline = t->host->timeout_ns > 0 ? t->begun + t->host->timeout_ns : 0;
+    for (size_t i = 0; i < q->n_loops; i++) {
+        gp_lane_free(q->parts[i].lane);
+        give_back(q->fanout, i, q->parts[i].loop);
     }
-    if (begin_task(r, t, &err) != GP_OK)
-        report_error(r, t, &err);
+    free(q->parts);
 }
 
-static size_t places(const run *r)
+static bool poll_caller(void *ctx)
 {
-    size_t max = r->opt->max_concurrent ? r->opt->max_concurrent : r->n;
-    size_t share = r->opt->share ? r->opt->share(r->opt->ctx) : max;
-    return share < max ? share : max;
+    const query *q = ctx;
+    const gp_fanout_options *opt = q->run.opt;
+    if (opt->canceled && opt->canceled(opt->ctx))
+        return true;
+    if (opt->tick)
+        opt->tick(opt->ctx);
+    return false;
 }
 
-static task *take_due(run *r, int64_t now)
+static int64_t thread_ns(void)
 {
-    for (task **at = &r->waiting; *at; at = &(*at)->next_waiting) {
-        task *t = *at;
-        if (t->again > now)
-            continue;
-        *at = t->next_waiting;
-        return t;
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static gp_code step(part *parts, size_t n, bool *progress, gp_error *err)
+{
+    gp_code rc = GP_OK;
+    *progress = false;
+    for (size_t i = 0; i < n && rc == GP_OK; i++) {
+        bool some = false;
+        if (!gp_lane_is_over(parts[i].lane))
+            rc = gp_lane_step(parts[i].lane, &some, err);
+        *progress |= some;
     }
+    return rc;
+}
+
+static gp_code sleep_until_news(part *parts, size_t n, gp_error *err)
+{
+    gp_loop *loops[MAX_LANES];
+    int ms = INT_MAX;
+    for (size_t i = 0; i < n; i++) {
+        int wait = gp_lane_poll_ms(parts[i].lane);
+        ms = wait < ms ? wait : ms;
+        loops[i] = parts[i].loop;
+    }
+    return gp_loop_sleep(loops, n, ms, err);
+}
+
+static bool all_over(const part *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!gp_lane_is_over(parts[i].lane))
+            return false;
+    return true;
+}
+
+/* In the calling thread, until all hosts were told of, or it had no rest for so long. */
+static gp_code drive(part *parts, size_t n, int64_t busy_ns, gp_error *err)
+{
+    gp_gather *g = parts->query->run.gather;
+    bool patient = busy_ns == INT64_MAX;
+    int64_t since = patient ? 0 : thread_ns();
+    while (!all_over(parts, n)) {
+        bool progress;
+        if (gp_gather_poll(g))
+            return gp_fail(err, GP_ECANCELED, "the query was canceled");
+        gp_code rc = step(parts, n, &progress, err);
+        if (rc == GP_OK && !progress && !gp_gather_tell(g)) {
+            rc = sleep_until_news(parts, n, err);
+            since = patient ? 0 : thread_ns();
+        }
+        if (rc != GP_OK)
+            return rc;
+        if (!patient && thread_ns() - since > busy_ns)
+            break;
+    }
+    return GP_OK;
+}
+
+/* Parts to their end, and then what others bring. */
+static void finish_parts(part *parts, size_t n)
+{
+    gp_gather *g = parts->query->run.gather;
+    parts->code = drive(parts, n, INT64_MAX, &parts->err);
+    if (parts->code != GP_OK)
+        gp_gather_stop(g);
+    gp_gather_help(g);
+}
+
+static void *run_part(void *arg)
+{
+    finish_parts(arg, 1);
     return NULL;
 }
 
-static void begin_tasks(run *r)
+/* A thread for each part but the first. What gets none is the calling thread's, too. */
+static gp_code ask_in_threads(query *q, gp_error *err)
 {
-    size_t max = places(r);
-    while (r->running < max) {
-        task *t = r->waiting ? take_due(r, monotonic_ns()) : NULL;
-        if (!t && r->next == r->n)
-            return;
-        begin_or_fail(r, t ? t : &r->tasks[r->next++]);
-    }
+    gp_code rc = GP_OK;
+    size_t n = q->run.n_lanes;
+    size_t own = n;
+    while (own > 1 && pthread_create(&q->parts[own - 1].thread, NULL, run_part, &q->parts[own - 1]) == 0)
+        own--;
+    finish_parts(q->parts, own);
+    for (size_t i = own; i < n; i++)
+        pthread_join(q->parts[i].thread, NULL);
+    for (size_t i = 0; i < n && rc == GP_OK; i++)
+        if (q->parts[i].code != GP_OK)
+            rc = gp_fail(err, q->parts[i].code, "%s", q->parts[i].err.msg);
+    return rc;
 }
 
-/* A host's answer, good or bad, concerns that host alone. */
-static void finish_task(run *r, task *t)
+/* Threads are started for a query that keeps one busy: most are over before that. */
+static gp_code ask(query *q, gp_error *err)
 {
-    gp_error err = GP_ERROR_INIT;
-    gp_result result;
-    gp_code rc = gp_exchange_result(t->exchange, &result, &err);
-    if (rc != GP_OK) {
-        if (!try_again(r, t, rc))
-            report_error(r, t, &err);
-        return;
-    }
-    /* A sensor that has no time says so in an answer without rows. */
-    if (result.status == GP_STATUS_TOO_MANY_REQUESTS && try_again(r, t, GP_EBUSY)) {
-        gp_result_free(&result);
-        return;
-    }
-    end_task(r, t);
-    r->on_answer(r->ctx, t->host, &result, took_ns(t), NULL);
-    r->left--;
-    gp_result_free(&result);
+    const int64_t worth_threads_ns = INT64_C(4000000);
+    size_t n = q->run.n_lanes;
+    int64_t busy_ns = n == 1 ? INT64_MAX : q->run.opt->threads ? -1 : worth_threads_ns;
+    gp_code rc = drive(q->parts, n, busy_ns, err);
+    if (rc == GP_OK && !all_over(q->parts, n))
+        rc = ask_in_threads(q, err);
+    if (rc == GP_OK && !gp_gather_is_complete(q->run.gather))
+        rc = gp_fail(err, GP_ECANCELED, "the query was canceled");
+    return rc;
 }
 
-static void give_up(run *r)
+static void end_query(query *q)
 {
-    gp_error err = GP_ERROR_INIT;
-    gp_fail(&err, GP_ETIMEOUT, "no answer before the deadline of the query");
-    for (size_t i = 0; i < r->next; i++)
-        if (r->tasks[i].exchange)
-            report_error(r, &r->tasks[i], &err);
-    for (; r->waiting; r->waiting = r->waiting->next_waiting)
-        report_error(r, r->waiting, &err);
-    for (; r->next < r->n; r->next++)
-        report_error(r, &r->tasks[r->next], &err);
-}
-
-static gp_code drive(run *r, gp_error *err)
-{
-    begin_tasks(r);
-    while (r->left) {
-        gp_exchange *done = NULL;
-        gp_code rc = gp_loop_wait(r->loop, r->waiting ? RETRY_POLL_MS : POLL_MS, &done, err);
-        if (rc != GP_OK)
-            return rc;
-        if (done)
-            finish_task(r, gp_exchange_owner(done));
-        begin_tasks(r);
-        if (r->opt->canceled && r->opt->canceled(r->opt->ctx))
-            return gp_fail(err, GP_ECANCELED, "the query was canceled");
-        if (r->deadline && monotonic_ns() >= r->deadline) {
-            give_up(r);
-            break;
-        }
-        if (r->opt->tick)
-            r->opt->tick(r->opt->ctx);
-    }
-    return GP_OK;
+    const gp_fanout_options *opt = q->run.opt;
+    for (size_t i = 0; opt->retried && i < q->n_loops; i++)
+        *opt->retried += q->parts[i].lane ? gp_lane_retried(q->parts[i].lane) : 0;
+    free_parts(q);
+    gp_gather_free(q->run.gather);
+    gp_fanout_run_end(&q->run);
+    pthread_mutex_lock(&q->fanout->lock);
+    q->fanout->n_queries--;
+    pthread_mutex_unlock(&q->fanout->lock);
 }
 
 gp_code gp_fanout_query(gp_fanout *f, const gp_fanout_host *hosts, size_t n, const gp_args *args,
                         const gp_fanout_options *opt, gp_fanout_fn on_answer, void *ctx, gp_error *err)
 {
-    run r = {.n = n, .opt = opt, .on_answer = on_answer, .ctx = ctx};
-    r.left = n;
-    r.random = (unsigned)monotonic_ns();
-    r.in_flight.own = opt->max_in_flight / 2 / (opt->max_concurrent ? opt->max_concurrent : n ? n : 1);
-    r.in_flight.left = opt->max_in_flight / 2;
-    r.deadline = opt->deadline_ns > 0 ? monotonic_ns() + opt->deadline_ns : 0;
-    r.tasks = calloc(n ? n : 1, sizeof *r.tasks);
-    gp_code rc = r.tasks ? take_loop(f, &r.loop, err)
-                         : gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
+    query q = {.fanout = f, .run = {.opt = opt, .n_hosts = n}};
+    const gp_gather_hooks hooks = {on_answer, ctx, poll_caller, &q};
+    q.run.n_lanes = count_lanes(f, opt, n);
+    gp_code rc = gp_fanout_run_begin(&q.run, args, err);
     if (rc == GP_OK)
-        rc = make_question(args, &r.question, err);
-    for (size_t i = 0; i < n && rc == GP_OK; i++)
-        r.tasks[i].host = &hosts[i];
+        rc = gp_gather_new(&q.run.gather, n, &hooks, err);
     if (rc == GP_OK)
-        rc = drive(&r, err);
-    for (size_t i = 0; i < n && r.tasks; i++)
-        end_task(&r, &r.tasks[i]);
-    if (r.tasks)
-        give_back(f, r.loop);
-    question_free(&r.question);
-    free(r.tasks);
+        rc = make_parts(&q, hosts, err);
+    if (rc == GP_OK)
+        rc = ask(&q, err);
+    end_query(&q);
     return rc;
 }

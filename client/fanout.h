@@ -1,9 +1,11 @@
 /*
  * fanout.h - one query to many hosts at a time.
  *
- * All hosts of a query are driven by one thread through one loop (exchange.h), so a thousand open requests
- * cost a thousand sockets and no thread. A gp_fanout keeps the loops of finished queries, and with them their
- * open connections, for the next ones. How a host is reached follows from its address.
+ * A thread drives any number of hosts through one loop (exchange.h), so a thousand open requests cost a
+ * thousand sockets and no thread. A query that keeps the calling thread busy is continued by as many threads
+ * as there are processors that no other query uses, each of which receives, reads and hands on the answers of
+ * its part of the hosts. A gp_fanout keeps the loops of finished queries, and with them their open
+ * connections, for the next ones. How a host is reached follows from its address.
  *
  * A host that could not be reached, broke off, or had no time (HTTP 429, 503) is asked again, after a pause
  * that doubles and is drawn at random from its second half, so that many askers do not come back in step. A
@@ -12,7 +14,8 @@
  * Answers under way share max_in_flight bytes: each host may always use an equal part of one half, the other
  * half goes to whoever needs more. A host that finds none left is too large, and fails alone.
  *
- * Thread-safety: any number of queries at a time on one gp_fanout. Callbacks come from the calling thread.
+ * Thread-safety: any number of queries at a time on one gp_fanout. Callbacks of a query come one at a time,
+ * from any of its threads, so that they need no lock; but `share` may come at any time.
  */
 #ifndef GP_CLIENT_FANOUT_H
 #define GP_CLIENT_FANOUT_H
@@ -34,6 +37,7 @@ typedef struct gp_fanout_host {
 } gp_fanout_host;
 
 typedef struct gp_fanout_options {
+    unsigned threads;           /* that ask, from the beginning; 0: see above */
     size_t max_concurrent;      /* hosts asked at a time; 0: all */
     size_t (*share)(void *ctx); /* at most so many right now; asked again and again; NULL: no matter */
     size_t max_response;        /* bytes per host; 0: 256 MiB */

@@ -327,27 +327,35 @@ static int until(int64_t ns, int max_ms)
     return ms < 0 ? 0 : ms < max_ms ? (int)ms : max_ms;
 }
 
-static gp_code sleep_until_news(gp_loop *l, int max_ms, gp_error *err)
+gp_code gp_loop_next(gp_loop *l, gp_exchange **done, gp_error *err)
 {
-    struct pollfd both[] = {{.fd = l->curl_epoll, .events = POLLIN}, {.fd = l->epoll, .events = POLLIN}};
-    int ms = until(l->wake_ns, until(l->curl_timer, max_ms));
-    if (ms > 0 && poll(both, 2, ms) < 0 && errno != EINTR)
+    gp_code rc = l->first_done ? GP_OK : look(l, err);
+    *done = rc == GP_OK ? take_done(l) : NULL;
+    return rc;
+}
+
+gp_code gp_loop_sleep(gp_loop *const *loops, size_t n, int max_ms, gp_error *err)
+{
+    struct pollfd fds[2 * GP_LOOP_SLEEP_MOST];
+    int ms = max_ms;
+    for (size_t i = 0; i < n; i++) {
+        const gp_loop *l = loops[i];
+        fds[2 * i] = (struct pollfd){.fd = l->curl_epoll, .events = POLLIN};
+        fds[2 * i + 1] = (struct pollfd){.fd = l->epoll, .events = POLLIN};
+        ms = until(l->wake_ns, until(l->curl_timer, ms));
+    }
+    if (ms > 0 && poll(fds, 2 * n, ms) < 0 && errno != EINTR)
         return gp_fail_errno(err, errno, "waiting for the hosts failed");
     return GP_OK;
 }
 
 gp_code gp_loop_wait(gp_loop *l, int max_ms, gp_exchange **done, gp_error *err)
 {
-    *done = take_done(l);
-    if (*done)
-        return GP_OK;
-    gp_code rc = look(l, err);
-    if (rc == GP_OK && !l->first_done) {
-        rc = sleep_until_news(l, max_ms, err);
+    gp_code rc = gp_loop_next(l, done, err);
+    if (rc == GP_OK && !*done) {
+        rc = gp_loop_sleep(&l, 1, max_ms, err);
         if (rc == GP_OK)
-            rc = look(l, err);
+            rc = gp_loop_next(l, done, err);
     }
-    if (rc == GP_OK)
-        *done = take_done(l);
     return rc;
 }

@@ -146,17 +146,19 @@ bool gp_in_flight_take(gp_in_flight *f, size_t *borrowed, size_t size)
     if (!f || size <= f->own + *borrowed)
         return true;
     size_t more = size - f->own - *borrowed;
-    if (more > f->left)
-        return false;
-    f->left -= more;
+    size_t left = atomic_load(&f->left);
+    do {
+        if (more > left)
+            return false;
+    } while (!atomic_compare_exchange_weak(&f->left, &left, left - more));
     *borrowed += more;
     return true;
 }
 
 void gp_in_flight_give(gp_in_flight *f, size_t *borrowed)
 {
-    if (f)
-        f->left += *borrowed;
+    if (f && *borrowed)
+        atomic_fetch_add(&f->left, *borrowed);
     *borrowed = 0;
 }
 

@@ -154,13 +154,22 @@ static int serve(const gp_gq_config *cfg)
     return status;
 }
 
+/* A heap for every thread would keep what each of them once needed. Tables that grow large are mappings of
+ * their own, which grow without being copied; answers of hosts are not, for they come and go all the time. */
+static void set_up_malloc(void)
+{
+    (void)mallopt(M_ARENA_MAX, 4);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
+}
+
 int main(int argc, char **argv)
 {
     gp_gq_config cfg;
     gp_gq_command command;
     gp_error err = GP_ERROR_INIT;
     int status = EXIT_SUCCESS;
-    (void)mallopt(M_ARENA_MAX, 4); /* a heap for every thread would keep what each of them once needed */
+    set_up_malloc();
     if (argc > 1 && strcmp(argv[1], "token") == 0)
         return gp_token_command("global-query", argc - 1, argv + 1);
     if (gp_gq_config_load(argc, argv, &command, &cfg, &err) != GP_OK)

@@ -594,7 +594,8 @@ static gp_code run_round(fleet_query *q, gp_error *err)
     gp_code rc = GP_OK;
     uint64_t retried = 0;
     const gp_fleet_limits *l = &q->runner->limits;
-    gp_fanout_options opt = {.max_concurrent = l->max_concurrent,
+    gp_fanout_options opt = {.threads = l->threads,
+                             .max_concurrent = l->max_concurrent,
                              .share = l->max_requests ? share : NULL,
                              .max_response = l->max_response,
                              .max_in_flight = l->max_bytes,

@@ -28,6 +28,7 @@ enum {
 
 /* What one query may take, and all together. 0: no limit, except where it says otherwise. */
 typedef struct gp_fleet_limits {
+    unsigned threads;      /* of a query; 0: as many as fit the machine */
     size_t max_queries;    /* at a time; more are refused */
     size_t max_requests;   /* to hosts at a time, of all queries: each gets an equal share, at least one */
     size_t max_concurrent; /* to hosts at a time, of one query */

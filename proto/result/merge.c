@@ -1,3 +1,4 @@
+#include "proto/base/hugepages.h"
 #include "proto/result/result.h"
 
 #include <stdlib.h>
@@ -86,6 +87,7 @@ static gp_code grow(gp_merge *m, gp_error *err)
     slot *slots = calloc(mask + 1, sizeof *slots);
     if (!slots)
         return gp_fail(err, GP_ENOMEM, "out of memory for merging %zu rows", m->sum.n_rows);
+    gp_want_huge_pages(slots, (mask + 1) * sizeof *slots);
     for (size_t i = 0; i <= m->mask; i++) {
         size_t at = m->slots[i].hash & mask;
         if (!m->slots[i].row)

@@ -1,5 +1,6 @@
 #include "proto/result/result.h"
 
+#include "proto/base/hugepages.h"
 #include "proto/result/strpool.h"
 
 #include <stdlib.h>
@@ -81,6 +82,7 @@ gp_code gp_result_reserve_rows(gp_result *r, size_t n, gp_error *err)
     gp_row *rows = n <= SIZE_MAX / sizeof *rows ? realloc(r->rows, n * sizeof *rows) : NULL;
     if (!rows)
         return gp_fail(err, GP_ENOMEM, "out of memory for %zu result rows", n);
+    gp_want_huge_pages(rows, n * sizeof *rows);
     r->rows = rows;
     r->cap_rows = n;
     return GP_OK;

@@ -12,7 +12,7 @@
 #include "proto/query/problem.h"
 #include "proto/result/result.h"
 
-/* What a running query may call. All from the thread that runs it. */
+/* What a running query may call: one at a time, from any of its threads. */
 typedef struct gp_query_hooks {
     bool (*canceled)(void *ctx); /* the client is gone */
     /* progress may be NULL. keepalive NULL: nobody wants them */

@@ -1,10 +1,10 @@
 #include "sensor/godb/engine.h"
 
 #include "proto/base/clock.h"
+#include "proto/base/cpus.h"
 #include "sensor/godb/queryrun.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +15,6 @@
 
 /* Of the memory, for the tables and rows of all queries that run at the same time. */
 enum { MOST_PCT = 90 };
-
-/* Those this process may run on (taskset, cpusets of containers), not all there are. */
-static unsigned usable_cpus(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-    long online = n > 0 ? n : sysconf(_SC_NPROCESSORS_ONLN); /* more than a cpu_set_t holds */
-    return online > 0 ? (unsigned)online : 1;
-}
 
 /* What the host has, or less where a cgroup (v2, as a container sees its own) allows less. */
 static uint64_t usable_memory(void)
@@ -50,7 +41,7 @@ gp_code gp_engine_new(gp_engine **out, const gp_engine_config *cfg, gp_error *er
         free(db);
         return gp_fail(err, GP_ENOMEM, "out of memory for the query engine");
     }
-    unsigned threads = cfg->threads ? cfg->threads : usable_cpus();
+    unsigned threads = cfg->threads ? cfg->threads : gp_usable_cpus();
     e->db = db;
     e->threads = threads > GP_MAX_WORKERS ? GP_MAX_WORKERS : threads;
     e->max_concurrent = cfg->max_concurrent;

@@ -6,6 +6,7 @@
 #include "tests/support/tempdir.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -114,18 +115,28 @@ typedef struct fake_sensor {
     unsigned turn;      /* of the last query */
 } fake_sensor;
 
+/* Several queries come to one sensor at a time. */
+static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void note_query(fake_sensor *s, gp_http_request *req)
+{
+    size_t len;
+    const char *authorization = gp_http_header(req, "Authorization");
+    const char *body = gp_http_body(req, &len);
+    pthread_mutex_lock(&note_lock);
+    snprintf(s->request_id, sizeof s->request_id, "%s", gp_http_request_id(req));
+    snprintf(s->authorization, sizeof s->authorization, "%s", authorization ? authorization : "");
+    snprintf(s->peer, sizeof s->peer, "%s", gp_http_peer(req));
+    snprintf(s->body, sizeof s->body, "%.*s", (int)len, body);
+    s->turn = s->turns ? atomic_fetch_add(s->turns, 1) : 0;
+    pthread_mutex_unlock(&note_lock);
+}
+
 static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
 {
     fake_sensor *s = ctx;
     gp_result r;
-    const char *authorization = gp_http_header(req, "Authorization");
-    snprintf(s->request_id, sizeof s->request_id, "%s", gp_http_request_id(req));
-    snprintf(s->authorization, sizeof s->authorization, "%s", authorization ? authorization : "");
-    snprintf(s->peer, sizeof s->peer, "%s", gp_http_peer(req));
-    size_t len;
-    const char *body = gp_http_body(req, &len);
-    snprintf(s->body, sizeof s->body, "%.*s", (int)len, body);
-    s->turn = s->turns ? atomic_fetch_add(s->turns, 1) : 0;
+    note_query(s, req);
     for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
         usleep(10000);
     if (atomic_fetch_add(&s->asked, 1) < s->fail_first) {
@@ -185,6 +196,23 @@ typedef struct fleet {
     gp_runner runner;
 } fleet;
 
+/* All of this must hold whether the calling thread asks or several do. */
+static unsigned threads;
+
+static int one_thread(void **state)
+{
+    (void)state;
+    threads = 1;
+    return 0;
+}
+
+static int several_threads(void **state)
+{
+    (void)state;
+    threads = 3;
+    return 0;
+}
+
 static void fleet_open(fleet *f, const char *yaml)
 {
     gp_error err = GP_ERROR_INIT;
@@ -196,6 +224,7 @@ static void fleet_open(fleet *f, const char *yaml)
     f->runner.resolvers = &f->resolvers;
     f->runner.endpoints = &f->endpoints;
     f->runner.limits.max_concurrent = 3;
+    f->runner.limits.threads = threads;
 }
 
 static void fleet_close(fleet *f)
@@ -497,6 +526,7 @@ static void slow_hosts_are_asked_first(void **state)
     start_fleet(&f, s, HOSTS, "");
     assert_int_equal(gp_pace_new(&f.runner.pace, NULL), GP_OK);
     f.runner.limits.max_requests = 1; /* one after the other, whatever the places of the query */
+    f.runner.limits.threads = 1;      /* each has an order of its own */
     for (unsigned k = 0; k < sizeof rounds / sizeof rounds[0]; k++) {
         f.runner.limits.max_concurrent = rounds[k].places;
         f.runner.limits.deadline_ns = rounds[k].deadline_ns;
@@ -552,6 +582,67 @@ static void huge_answers_fail_alone(void **state)
     stop_fleet(&f, s, 2);
 }
 
+/* Many hosts on few sensors: good ones, and of each kind that fails. */
+static void no_host_is_lost_among_many(void **state)
+{
+    (void)state;
+    enum { KINDS = 4, HOSTS = 80 };
+    fake_sensor s[KINDS] = {{.bytes = 3},
+                            {.bytes = 5, .delay_ms = 10},
+                            {.status = 500},
+                            {.garbage = "{\"rows\":[{\"counters\":{\"br\":-5}}]}"}};
+    gp_buf yaml = GP_BUF_INIT;
+    fleet f;
+    gp_result r;
+    const gp_query_hooks hooks = {0};
+    for (size_t i = 0; i < KINDS; i++) {
+        s[i].host = "any of them";
+        start_sensor(&s[i]);
+    }
+    for (unsigned i = 0; i < HOSTS; i++)
+        gp_buf_printf(&yaml, "h%02u: {addr: '%s127.0.0.1:%u'}\n", i, i / KINDS % 2 ? "http://" : "",
+                      gp_http_port(s[i % KINDS].server));
+    fleet_open(&f, yaml.data);
+    for (size_t places = 0; places < 12; places += 2) {
+        f.runner.limits.max_concurrent = places;
+        f.runner.limits.max_requests = places % 3 ? 5 : 0;
+        assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+        assert_int_equal(r.totals.bytes_rcvd, HOSTS / KINDS * (3 + 5));
+        assert_int_equal(r.rows[0].c.bytes_rcvd, HOSTS / KINDS * (3 + 5));
+        size_t failed = 0;
+        for (size_t i = 0; i < r.n_hosts; i++)
+            failed += r.hosts[i].code == GP_STATUS_ERROR;
+        assert_int_equal(failed, HOSTS / 2);
+        gp_result_free(&r);
+    }
+    fleet_close(&f);
+    for (size_t i = 0; i < KINDS; i++)
+        gp_http_stop(s[i].server);
+    gp_buf_free(&yaml);
+}
+
+static void a_query_is_canceled_while_answers_come(void **state)
+{
+    (void)state;
+    enum { HOSTS = 60 };
+    fake_sensor s = {.host = "many", .bytes = 3, .delay_ms = 10};
+    gp_buf yaml = GP_BUF_INIT;
+    fleet f;
+    gp_result r;
+    start_sensor(&s);
+    for (unsigned i = 0; i < HOSTS; i++)
+        gp_buf_printf(&yaml, "h%02u: {addr: '127.0.0.1:%u'}\n", i, gp_http_port(s.server));
+    fleet_open(&f, yaml.data);
+    for (unsigned k = 0; k < 5; k++) {
+        unsigned polls = 0;
+        const gp_query_hooks hooks = {.canceled = cancel_now, .ctx = &polls};
+        assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_ECANCELED);
+    }
+    fleet_close(&f);
+    gp_http_stop(s.server);
+    gp_buf_free(&yaml);
+}
+
 static void circles_and_long_ways_are_refused(void **state)
 {
     (void)state;
@@ -585,7 +676,6 @@ static void hosts_below_an_aggregator_are_asked_together(void **state)
     gp_error err = GP_ERROR_INIT;
     const gp_query_hooks hooks = {0};
     start_fleet(&f, s, 2, "");
-    f.runner.limits.max_concurrent = 1; /* our sensor is not made to be asked twice at a time */
     assert_int_equal(ask(&f, "site/a,sensor,site/rack/b,sensor/x,nowhere/c,/d,site/", &hooks, &r, &err),
                      GP_OK);
     assert_int_equal(atomic_load(&s[1].asked), 1);
@@ -773,9 +863,13 @@ static void wrong_settings_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest alone[] = {
         cmocka_unit_test(hosts_are_resolved),
         cmocka_unit_test(endpoints_are_checked),
+        cmocka_unit_test(a_pace_follows_its_host),
+        cmocka_unit_test(wrong_settings_are_named),
+    };
+    const struct CMUnitTest fleets[] = {
         cmocka_unit_test(a_bad_host_never_spoils_the_answer),
         cmocka_unit_test(a_query_can_be_canceled),
         cmocka_unit_test(partial_results_grow),
@@ -784,14 +878,17 @@ int main(void)
         cmocka_unit_test(hosts_that_keep_failing_are_left_alone),
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(slow_hosts_are_asked_first),
-        cmocka_unit_test(a_pace_follows_its_host),
         cmocka_unit_test(huge_answers_fail_alone),
+        cmocka_unit_test(no_host_is_lost_among_many),
+        cmocka_unit_test(a_query_is_canceled_while_answers_come),
         cmocka_unit_test(circles_and_long_ways_are_refused),
         cmocka_unit_test(hosts_below_an_aggregator_are_asked_together),
         cmocka_unit_test(no_more_queries_than_allowed),
         cmocka_unit_test(the_service_answers),
         cmocka_unit_test(tokens_for_hosts_are_read_again),
-        cmocka_unit_test(wrong_settings_are_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(alone, NULL, NULL);
+    failed += cmocka_run_group_tests_name("by the calling thread", fleets, one_thread, NULL);
+    failed += cmocka_run_group_tests_name("by several threads", fleets, several_threads, NULL);
+    return failed;
 }

@@ -341,12 +341,12 @@ static void count_answer(void *ctx, const gp_fanout_host *host, gp_result *resul
         snprintf(t->last_error, sizeof t->last_error, "%.250s", why->msg);
 }
 
-static void fan_out(gp_fanout *fan, const char *const *addrs, size_t n, tally *t)
+static void fan_out(gp_fanout *fan, unsigned threads, const char *const *addrs, size_t n, tally *t)
 {
     gp_args args;
     gp_error err = GP_ERROR_INIT;
     gp_fanout_host *hosts = calloc(n, sizeof *hosts);
-    const gp_fanout_options opt = {0};
+    const gp_fanout_options opt = {.threads = threads};
     assert_non_null(hosts);
     for (size_t i = 0; i < n; i++)
         hosts[i] = (gp_fanout_host){.name = addrs[i], .addr = addrs[i], .timeout_ns = INT64_C(5000000000)};
@@ -409,7 +409,7 @@ static void many_are_asked_at_once_and_connections_are_kept(void **state)
     }
     assert_int_equal(gp_fanout_new(&fan, NULL), GP_OK);
     for (size_t round = 0; round < 5; round++) {
-        fan_out(fan, addrs, SENSORS * 2, &t);
+        fan_out(fan, 1 + (unsigned)round, addrs, SENSORS * 2, &t);
         assert_string_equal(t.last_error, "");
         assert_int_equal(t.answers, SENSORS * 2);
         assert_int_equal(t.rows, SENSORS * 2 * 3);
@@ -423,7 +423,7 @@ static void many_are_asked_at_once_and_connections_are_kept(void **state)
         if (gp_responder_start(&f[i].responder, &cfg, &err) != GP_OK)
             fail_msg("%s", err.msg);
     }
-    fan_out(fan, addrs, SENSORS * 2, &t);
+    fan_out(fan, 3, addrs, SENSORS * 2, &t);
     assert_string_equal(t.last_error, "");
     assert_int_equal(t.answers, SENSORS * 2);
     gp_fanout_free(fan);
