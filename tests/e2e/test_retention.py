@@ -26,10 +26,12 @@ def generate(db):
 
 
 def days_of(db, iface="eth0"):
+    """A folder whose name begins with a dot is being removed."""
     found = []
     for folder, _, files in os.walk(os.path.join(db, iface)):
-        if ".blockmeta" in files:
-            found.append(int(os.path.basename(folder).split("_")[0]))
+        name = os.path.basename(folder)
+        if ".blockmeta" in files and not name.startswith("."):
+            found.append(int(name.split("_")[0]))
     return sorted(found)
 
 
