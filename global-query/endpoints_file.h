@@ -4,7 +4,7 @@
 #define GP_GLOBAL_QUERY_ENDPOINTS_FILE_H
 
 #include "client/endpoints.h"
-#include "global-query/watched.h"
+#include "proto/base/watched.h"
 
 /* Content of the file. Tokens are taken from `tokens`: those in the list are what the files said when it was
  * read. */

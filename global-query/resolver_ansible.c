@@ -1,7 +1,7 @@
 /* The inventory by which the sensors were rolled out (inventory.h); the query chooses from it (hostset.h). */
 #include "global-query/inventory.h"
 #include "global-query/resolver.h"
-#include "global-query/watched.h"
+#include "proto/base/watched.h"
 
 #include <stdlib.h>
 

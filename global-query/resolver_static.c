@@ -12,8 +12,8 @@
  *     front: [web1]
  */
 #include "global-query/resolver.h"
-#include "global-query/watched.h"
 #include "proto/base/strlist.h"
+#include "proto/base/watched.h"
 #include "proto/yaml/yaml.h"
 
 #include <stdlib.h>

@@ -15,7 +15,7 @@
 #include "global-query/breaker.h"
 #include "global-query/pace.h"
 #include "global-query/resolver.h"
-#include "global-query/watched.h"
+#include "proto/base/watched.h"
 #include "proto/service/query_api.h"
 #include "proto/service/ratelimit.h"
 

@@ -2,7 +2,7 @@
 #ifndef GP_GLOBAL_QUERY_TOKEN_FILE_H
 #define GP_GLOBAL_QUERY_TOKEN_FILE_H
 
-#include "global-query/watched.h"
+#include "proto/base/watched.h"
 
 /* Content: a const char. */
 extern const gp_watched_kind gp_token_file;

@@ -1,34 +1,38 @@
 #include "proto/auth/auth.h"
 
 #include "proto/auth/tokens.h"
-#include "proto/base/filestamp.h"
+#include "proto/base/watched.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct gp_auth {
-    char *path; /* NULL: none */
-    gp_log *log;
-    gp_tokens keys; /* of the configuration */
-    pthread_mutex_t lock;
-    gp_tokens tokens; /* of the file; guarded by lock, as is */
-    gp_filewatch watch;
+    gp_tokens keys;   /* of the configuration */
+    gp_watched *file; /* gp_tokens; NULL: none */
 };
 
-/* a->lock is held, or nobody else knows of a. */
-static gp_code load(gp_auth *a, gp_error *err)
+static gp_code load_tokens(const char *path, gp_log *log, void **content, gp_error *err)
 {
-    gp_tokens fresh;
-    gp_filewatch_read(&a->watch, a->path);
-    gp_code rc = gp_tokens_load(a->path, &fresh, err);
-    if (rc != GP_OK)
+    gp_tokens *t = calloc(1, sizeof *t);
+    (void)log;
+    if (!t)
+        return gp_fail(err, GP_ENOMEM, "out of memory for tokens");
+    gp_code rc = gp_tokens_load(path, t, err);
+    if (rc != GP_OK) {
+        free(t);
         return rc;
-    gp_tokens_free(&a->tokens);
-    a->tokens = fresh;
+    }
+    *content = t;
     return GP_OK;
 }
+
+static void free_tokens(void *content)
+{
+    gp_tokens_free(content);
+    free(content);
+}
+
+static const gp_watched_kind tokens_file = {"tokens", load_tokens, free_tokens};
 
 static gp_code add_keys(gp_auth *a, const gp_auth_config *cfg, gp_error *err)
 {
@@ -46,13 +50,9 @@ gp_code gp_auth_new(gp_auth **out, const gp_auth_config *cfg, gp_error *err)
     gp_auth *a = calloc(1, sizeof *a);
     if (!a)
         return gp_fail(err, GP_ENOMEM, "out of memory for tokens");
-    a->log = cfg->log;
-    pthread_mutex_init(&a->lock, NULL);
     gp_code rc = add_keys(a, cfg, err);
-    if (rc == GP_OK && cfg->tokens_file) {
-        a->path = strdup(cfg->tokens_file);
-        rc = a->path ? load(a, err) : gp_fail(err, GP_ENOMEM, "out of memory for tokens");
-    }
+    if (rc == GP_OK && cfg->tokens_file)
+        rc = gp_watched_open(&a->file, &tokens_file, cfg->tokens_file, cfg->log, err);
     if (rc != GP_OK) {
         gp_auth_free(a);
         return rc;
@@ -66,40 +66,23 @@ void gp_auth_free(gp_auth *a)
     if (!a)
         return;
     gp_tokens_free(&a->keys);
-    gp_tokens_free(&a->tokens);
-    pthread_mutex_destroy(&a->lock);
-    free(a->path);
+    gp_watched_close(a->file);
     free(a);
 }
 
 gp_code gp_auth_reload(gp_auth *a, gp_error *err)
 {
-    pthread_mutex_lock(&a->lock);
-    gp_code rc = a->path ? load(a, err) : GP_OK;
-    pthread_mutex_unlock(&a->lock);
-    return rc;
-}
-
-/* a->lock is held. */
-static void look_again(gp_auth *a)
-{
-    gp_error err = GP_ERROR_INIT;
-    if (!a->path || !gp_filewatch_changed(&a->watch, a->path))
-        return;
-    if (load(a, &err) == GP_OK)
-        gp_log_info(a->log, "tokens file read again", GP_F_STR("file", a->path),
-                    GP_F_U64("tokens", a->tokens.n));
-    else
-        gp_log_error(a->log, "the tokens file has changed but cannot be used; the old tokens stay in force",
-                     GP_F_STR("error", err.msg));
+    return a->file ? gp_watched_reload(a->file, err) : GP_OK;
 }
 
 bool gp_auth_check(gp_auth *a, const char *token, size_t len, gp_identity *out)
 {
     bool key = gp_tokens_check(&a->keys, token, len, out);
-    pthread_mutex_lock(&a->lock);
-    look_again(a);
-    bool known = gp_tokens_check(&a->tokens, token, len, out);
-    pthread_mutex_unlock(&a->lock);
+    if (!a->file)
+        return key;
+    gp_watched_content *handle;
+    const gp_tokens *tokens = gp_watched_take(a->file, &handle);
+    bool known = gp_tokens_check(tokens, token, len, out);
+    gp_watched_give(a->file, handle);
     return key || known;
 }

@@ -1,10 +1,9 @@
 #include "proto/auth/certificates.h"
 
 #include "proto/auth/lines.h"
-#include "proto/base/filestamp.h"
+#include "proto/base/watched.h"
 
 #include <fnmatch.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,39 +94,41 @@ gp_scopes gp_certificate_lines_scopes(const gp_certificate_lines *l, const char 
 /* ---- file ---------------------------------------------------------------------------------------------- */
 
 struct gp_certificates {
-    char *path;
-    gp_log *log;
-    pthread_mutex_t lock;
-    gp_certificate_lines lines; /* guarded by lock, as is */
-    gp_filewatch watch;
+    gp_watched *file; /* gp_certificate_lines */
 };
 
-/* c->lock is held, or nobody else knows of c. */
-static gp_code load(gp_certificates *c, gp_error *err)
+static gp_code load_file(const char *path, gp_log *log, void **content, gp_error *err)
 {
-    gp_certificate_lines fresh = {0};
-    gp_filewatch_read(&c->watch, c->path);
-    gp_code rc = gp_lines_load(c->path, what, parse_line, &fresh, err);
+    gp_certificate_lines *l = calloc(1, sizeof *l);
+    (void)log;
+    if (!l)
+        return gp_fail(err, GP_ENOMEM, "out of memory for the %s", what);
+    gp_code rc = gp_lines_load(path, what, parse_line, l, err);
     if (rc != GP_OK) {
-        gp_certificate_lines_free(&fresh);
+        gp_certificate_lines_free(l);
+        free(l);
         return rc;
     }
-    gp_certificate_lines_free(&c->lines);
-    c->lines = fresh;
+    *content = l;
     return GP_OK;
 }
+
+static void free_file(void *content)
+{
+    gp_certificate_lines_free(content);
+    free(content);
+}
+
+static const gp_watched_kind certificates_file = {what, load_file, free_file};
 
 gp_code gp_certificates_new(gp_certificates **out, const char *path, gp_log *log, gp_error *err)
 {
     gp_certificates *c = calloc(1, sizeof *c);
     if (!c)
         return gp_fail(err, GP_ENOMEM, "out of memory for the %s", what);
-    pthread_mutex_init(&c->lock, NULL);
-    c->log = log;
-    c->path = strdup(path);
-    gp_code rc = c->path ? load(c, err) : gp_fail(err, GP_ENOMEM, "out of memory for the %s", what);
+    gp_code rc = gp_watched_open(&c->file, &certificates_file, path, log, err);
     if (rc != GP_OK) {
-        gp_certificates_free(c);
+        free(c);
         return rc;
     }
     *out = c;
@@ -138,41 +139,20 @@ void gp_certificates_free(gp_certificates *c)
 {
     if (!c)
         return;
-    gp_certificate_lines_free(&c->lines);
-    pthread_mutex_destroy(&c->lock);
-    free(c->path);
+    gp_watched_close(c->file);
     free(c);
 }
 
 gp_code gp_certificates_reload(gp_certificates *c, gp_error *err)
 {
-    pthread_mutex_lock(&c->lock);
-    gp_code rc = load(c, err);
-    pthread_mutex_unlock(&c->lock);
-    return rc;
-}
-
-/* c->lock is held. */
-static void look_again(gp_certificates *c)
-{
-    gp_error err = GP_ERROR_INIT;
-    if (!gp_filewatch_changed(&c->watch, c->path))
-        return;
-    if (load(c, &err) == GP_OK)
-        gp_log_info(c->log, "file of clients' certificates read again", GP_F_STR("file", c->path),
-                    GP_F_U64("names", c->lines.n));
-    else
-        gp_log_error(c->log,
-                     "the file of clients' certificates has changed but cannot be used; the old one stays "
-                     "in force",
-                     GP_F_STR("error", err.msg));
+    return gp_watched_reload(c->file, err);
 }
 
 gp_scopes gp_certificates_scopes(gp_certificates *c, const char *const *names, size_t n)
 {
-    pthread_mutex_lock(&c->lock);
-    look_again(c);
-    gp_scopes scopes = gp_certificate_lines_scopes(&c->lines, names, n);
-    pthread_mutex_unlock(&c->lock);
+    gp_watched_content *handle;
+    const gp_certificate_lines *lines = gp_watched_take(c->file, &handle);
+    gp_scopes scopes = gp_certificate_lines_scopes(lines, names, n);
+    gp_watched_give(c->file, handle);
     return scopes;
 }

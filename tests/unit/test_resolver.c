@@ -256,7 +256,7 @@ static void contents_stay_while_they_are_used(void **state)
         snprintf(next, sizeof next, "%s.new", path);
         write_file(next, i % 2 ? "a: {addr: 'a:1'}\n" : "a: {addr: 'a:1'}\nb: {addr: 'b:1'}\n");
         assert_int_equal(rename(next, path), 0);
-        gp_watched_refresh(t.file);
+        (void)gp_watched_reload(t.file, NULL);
     }
     atomic_store(&t.stop, true);
     for (size_t i = 0; i < 2; i++)

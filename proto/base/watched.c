@@ -1,14 +1,10 @@
-#include "global-query/watched.h"
+#include "proto/base/watched.h"
 
-#include "proto/base/clock.h"
 #include "proto/base/filestamp.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static const int64_t look_interval_ns = INT64_C(1000000000);
 
 struct gp_watched_content {
     void *data;
@@ -21,22 +17,33 @@ struct gp_watched {
     gp_log *log;
     pthread_mutex_t lock; /* guards what follows */
     gp_watched_content *newest;
-    gp_filestamp stamp; /* of the file as it was last read, or refused */
-    int64_t next_look;  /* CLOCK_MONOTONIC, ns */
+    gp_filewatch watch;
 };
 
-static gp_code load(const gp_watched *w, gp_watched_content **out, gp_error *err)
+/* Nobody uses the content any more. */
+static void release(gp_watched *w, gp_watched_content *c)
 {
-    gp_watched_content *c = calloc(1, sizeof *c);
-    if (!c)
+    if (!c || --c->users > 0)
+        return;
+    w->kind->free(c->data);
+    free(c);
+}
+
+/* w->lock is held, or nobody else knows of w. */
+static gp_code load(gp_watched *w, gp_error *err)
+{
+    gp_watched_content *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
         return gp_fail(err, GP_ENOMEM, "out of memory for %s", w->path);
-    c->users = 1;
-    gp_code rc = w->kind->load(w->path, w->log, &c->data, err);
+    gp_filewatch_read(&w->watch, w->path);
+    gp_code rc = w->kind->load(w->path, w->log, &fresh->data, err);
     if (rc != GP_OK) {
-        free(c);
+        free(fresh);
         return rc;
     }
-    *out = c;
+    fresh->users = 1;
+    release(w, w->newest);
+    w->newest = fresh;
     return GP_OK;
 }
 
@@ -50,24 +57,13 @@ gp_code gp_watched_open(gp_watched **out, const gp_watched_kind *kind, const cha
     w->kind = kind;
     w->log = log;
     w->path = strdup(path);
-    w->stamp = gp_filestamp_take(path);
-    w->next_look = gp_clock_ns() + look_interval_ns;
-    gp_code rc = w->path ? load(w, &w->newest, err) : gp_fail(err, GP_ENOMEM, "out of memory for %s", path);
+    gp_code rc = w->path ? load(w, err) : gp_fail(err, GP_ENOMEM, "out of memory for %s", path);
     if (rc != GP_OK) {
         gp_watched_close(w);
         return rc;
     }
     *out = w;
     return GP_OK;
-}
-
-/* Nobody uses the content any more. */
-static void release(gp_watched *w, gp_watched_content *c)
-{
-    if (!c || --c->users > 0)
-        return;
-    w->kind->free(c->data);
-    free(c);
 }
 
 void gp_watched_close(gp_watched *w)
@@ -84,29 +80,20 @@ void gp_watched_close(gp_watched *w)
 static void look(gp_watched *w)
 {
     gp_error err = GP_ERROR_INIT;
-    gp_watched_content *fresh = NULL;
-    gp_filestamp stamp = gp_filestamp_take(w->path);
-    if (gp_filestamp_equal(&stamp, &w->stamp))
+    if (!gp_filewatch_changed(&w->watch, w->path))
         return;
-    w->stamp = stamp;
-    if (load(w, &fresh, &err) != GP_OK) {
+    if (load(w, &err) == GP_OK)
+        gp_log_info(w->log, "read a changed file", GP_F_STR("what", w->kind->what),
+                    GP_F_STR("path", w->path));
+    else
         gp_log_error(w->log, "changed file cannot be used, what it said before stays in force",
                      GP_F_STR("what", w->kind->what), GP_F_STR("path", w->path), GP_F_STR("error", err.msg));
-        return;
-    }
-    release(w, w->newest);
-    w->newest = fresh;
-    gp_log_info(w->log, "read a changed file", GP_F_STR("what", w->kind->what), GP_F_STR("path", w->path));
 }
 
 const void *gp_watched_take(gp_watched *w, gp_watched_content **handle)
 {
     pthread_mutex_lock(&w->lock);
-    int64_t now = gp_clock_ns();
-    if (now >= w->next_look) {
-        w->next_look = now + look_interval_ns;
-        look(w);
-    }
+    look(w);
     *handle = w->newest;
     (*handle)->users++;
     pthread_mutex_unlock(&w->lock);
@@ -120,9 +107,10 @@ void gp_watched_give(gp_watched *w, gp_watched_content *handle)
     pthread_mutex_unlock(&w->lock);
 }
 
-void gp_watched_refresh(gp_watched *w)
+gp_code gp_watched_reload(gp_watched *w, gp_error *err)
 {
     pthread_mutex_lock(&w->lock);
-    look(w);
+    gp_code rc = load(w, err);
     pthread_mutex_unlock(&w->lock);
+    return rc;
 }
