@@ -64,6 +64,13 @@ static bool reserve(gp_addr_marks *m, size_t n)
     return true;
 }
 
+static inline bool is_same_addr(const uint8_t *a, const uint8_t *b, size_t width)
+{
+    if (width == V4)
+        return memcmp(a, b, V4) == 0;
+    return gp_load_be64(a) == gp_load_be64(b) && gp_load_be64(a + 8) == gp_load_be64(b + 8);
+}
+
 /* Of equal neighbours, of which the source addresses have many, one is enough. The width is a constant where
  * this is called, so that hash and comparison become a few instructions. */
 static inline __attribute__((always_inline)) size_t add_family(uint32_t *marks, int64_t ts, const uint8_t *v,
@@ -72,7 +79,7 @@ static inline __attribute__((always_inline)) size_t add_family(uint32_t *marks, 
     size_t added = 0;
     for (size_t i = 0; i < n; i++) {
         const uint8_t *addr = v + i * width;
-        if (i == 0 || memcmp(addr, addr - width, width) != 0)
+        if (i == 0 || !is_same_addr(addr, addr - width, width))
             marks[added++] = gp_addr_mark(ts, addr, width);
     }
     return added;

@@ -8,9 +8,11 @@
 enum {
     RADIX = 256,
     KEY_BYTES = 8,
-    V4_WORDS = 2,
-    V6_WORDS = 5,
-    FEW = 64 /* rows that are sorted sooner by insertion */
+    FEW = 64,      /* rows that are sorted sooner by insertion */
+    V4_SOURCE = 1, /* words of keys that are the source address */
+    V4_WORDS = 3,
+    V6_SOURCE = 2,
+    V6_WORDS = 6
 };
 
 void gp_flowsort_free(gp_flowsort *s)
@@ -51,57 +53,47 @@ static uint64_t packets(const gp_flow *f)
     return low_count(f->c.pkts_sent) << 8 | low_count(f->c.pkts_rcvd);
 }
 
-/*
- * Service and packet counts, 40 bits. They descend where the source address is odd: of neighbouring hosts one
- * ends with the services that the next one begins with, so that runs go on.
- */
-static uint64_t look(const gp_flow *f)
-{
-    const uint64_t all = (UINT64_C(1) << 40) - 1;
-    const uint64_t odd = f->sip.bytes[f->sip.len - 1] & 1;
-    return (service(f) << 16 | packets(f)) ^ (odd ? all : 0);
-}
-
-/* The key of a flow in words, the least significant first. */
+/* The key of a flow in words, the most significant first. */
 static uint64_t key_v4(const gp_flow *f, unsigned word)
 {
-    if (word == 0)
-        return (look(f) & UINT16_MAX) << 32 | gp_load_be64(f->dip.bytes) >> 32;
-    return gp_load_be64(f->sip.bytes) >> 32 << 24 | look(f) >> 16;
+    switch (word) {
+    case 0:
+        return gp_load_be64(f->sip.bytes) >> 32;
+    case 1:
+        return service(f);
+    default:
+        return packets(f) << 32 | gp_load_be64(f->dip.bytes) >> 32;
+    }
 }
 
 static uint64_t key_v6(const gp_flow *f, unsigned word)
 {
     switch (word) {
     case 0:
-        return gp_load_be64(f->dip.bytes + 8);
-    case 1:
-        return gp_load_be64(f->dip.bytes);
-    case 2:
-        return look(f);
-    case 3:
-        return gp_load_be64(f->sip.bytes + 8);
-    default:
         return gp_load_be64(f->sip.bytes);
+    case 1:
+        return gp_load_be64(f->sip.bytes + 8);
+    case 2:
+        return service(f);
+    case 3:
+        return packets(f);
+    case 4:
+        return gp_load_be64(f->dip.bytes);
+    default:
+        return gp_load_be64(f->dip.bytes + 8);
     }
 }
 
-/* How many keys have each value of each of their bytes. */
-typedef struct histogram {
-    uint32_t count[KEY_BYTES][RADIX];
-} histogram;
+/* ---- one word ------------------------------------------------------------------------------------------ */
 
-static void count_bytes(histogram *h, const gp_flowsort_row *rows, size_t n)
+static unsigned digit(uint64_t key, unsigned byte)
 {
-    memset(h, 0, sizeof *h);
-    for (size_t i = 0; i < n; i++)
-        for (unsigned byte = 0; byte < KEY_BYTES; byte++)
-            h->count[byte][rows[i].key >> 8 * byte & (RADIX - 1)]++;
+    return (unsigned)(key >> 8 * byte) & (RADIX - 1);
 }
 
-/* One stable pass: orders rows by one byte of their key, into spare. `next` has how many there are of each
+/* One stable pass: orders rows by one byte of their key, into `to`. `next` has how many there are of each
  * value. */
-static void pass(const gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n, unsigned byte, uint32_t *next)
+static void pass(const gp_flowsort_row *from, gp_flowsort_row *to, size_t n, unsigned byte, uint32_t *next)
 {
     uint32_t sum = 0;
     for (unsigned d = 0; d < RADIX; d++) {
@@ -110,19 +102,23 @@ static void pass(const gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n, 
         sum += count;
     }
     for (size_t i = 0; i < n; i++)
-        spare[next[rows[i].key >> 8 * byte & (RADIX - 1)]++] = rows[i];
+        to[next[digit(from[i].key, byte)]++] = from[i];
 }
 
-static void radix_sort(gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n)
+/* Keys are below 256^bytes. */
+static void radix_sort(gp_flowsort_row *rows, gp_flowsort_row *spare, size_t n, unsigned bytes)
 {
-    histogram h;
+    uint32_t count[KEY_BYTES][RADIX];
     gp_flowsort_row *from = rows;
     gp_flowsort_row *to = spare;
-    count_bytes(&h, rows, n);
-    for (unsigned byte = 0; byte < KEY_BYTES; byte++) {
-        if (h.count[byte][rows[0].key >> 8 * byte & (RADIX - 1)] == n)
-            continue; /* all are equal there */
-        pass(from, to, n, byte, h.count[byte]);
+    memset(count, 0, bytes * sizeof count[0]);
+    for (size_t i = 0; i < n; i++)
+        for (unsigned byte = 0; byte < bytes; byte++)
+            count[byte][digit(rows[i].key, byte)]++;
+    for (unsigned byte = 0; byte < bytes; byte++) {
+        if (count[byte][digit(rows[0].key, byte)] == n)
+            continue; /* all keys have the same */
+        pass(from, to, n, byte, count[byte]);
         gp_flowsort_row *t = from;
         from = to;
         to = t;
@@ -142,27 +138,64 @@ static void insertion_sort(gp_flowsort_row *rows, size_t n)
     }
 }
 
-/* Flows of one family, and the words of their keys. */
+static void reverse(gp_flowsort_row *rows, size_t n)
+{
+    for (size_t i = 0, end = n; i + 1 < end; i++) {
+        const gp_flowsort_row row = rows[i];
+        rows[i] = rows[--end];
+        rows[end] = row;
+    }
+}
+
+/* ---- all words ----------------------------------------------------------------------------------------- */
+
+/* Flows, of which those of one family are sorted. */
 typedef struct family {
     const gp_flow *flows;
-    uint64_t (*key)(const gp_flow *f, unsigned word);
     gp_flowsort_row *spare;
+    uint64_t (*key)(const gp_flow *f, unsigned word);
+    unsigned n_source, n_words;
 } family;
 
-/* Sorts rows whose keys are equal above this word: by it, and what is equal then by those below. */
-static void sort_rows(const family *f, gp_flowsort_row *rows, size_t n, unsigned word)
+static unsigned bytes_of(uint64_t bits)
 {
+    return bits ? (71 - (unsigned)__builtin_clzll(bits)) / 8 : 0;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* By one word of their keys; downwards if that begins nearer to where the row before them left off. */
+static void sort_by_word(const family *f, gp_flowsort_row *rows, size_t n, unsigned word,
+                         const gp_flow *before)
+{
+    uint64_t bits = 0;
     for (size_t i = 0; i < n; i++)
-        rows[i].key = f->key(&f->flows[rows[i].row], word);
+        bits |= rows[i].key = f->key(&f->flows[rows[i].row], word);
     if (n <= FEW)
         insertion_sort(rows, n);
     else
-        radix_sort(rows, f->spare, n);
-    for (size_t i = 0, end = 0; word > 0 && i < n; i = end) {
+        radix_sort(rows, f->spare, n, bytes_of(bits));
+    if (!before || word < f->n_source)
+        return;
+    const uint64_t left_off = f->key(before, word);
+    if (distance(left_off, rows[n - 1].key) < distance(left_off, rows[0].key))
+        reverse(rows, n);
+}
+
+/* Sorts rows whose keys are equal before this word: by it, and those that are equal then by the next ones. */
+static void sort_rows(const family *f, gp_flowsort_row *rows, size_t n, unsigned word, const gp_flow *before)
+{
+    sort_by_word(f, rows, n, word, before);
+    if (word + 1 == f->n_words)
+        return;
+    for (size_t i = 0, end = 0; i < n; i = end) {
         for (end = i + 1; end < n && rows[end].key == rows[i].key;)
             end++;
         if (end - i > 1)
-            sort_rows(f, rows + i, end - i, word - 1);
+            sort_rows(f, rows + i, end - i, word + 1, i > 0 ? &f->flows[rows[i - 1].row] : before);
     }
 }
 
@@ -185,32 +218,14 @@ static void apply(const gp_flowsort *s, gp_flow *flows, size_t n)
     }
 }
 
-static void sort_family(gp_flowsort *s, gp_flow *flows, size_t n, uint64_t (*key)(const gp_flow *, unsigned),
-                        unsigned words)
+/* The rows of IPv4 flows, then those of IPv6 flows; returns the number of the former. */
+static size_t list_rows(const gp_flow *flows, size_t n, gp_flowsort_row *rows)
 {
-    const family f = {flows, key, s->spare};
+    size_t n_v4 = 0;
+    size_t v6 = n;
     for (size_t i = 0; i < n; i++)
-        s->rows[i].row = (uint32_t)i;
-    if (n > 1)
-        sort_rows(&f, s->rows, n, words - 1);
-    apply(s, flows, n);
-}
-
-/* Moves IPv4 flows to the front; returns their number. */
-static size_t split_families(gp_flow *flows, size_t n)
-{
-    size_t front = 0;
-    size_t back = n;
-    while (front < back) {
-        if (flows[front].sip.len == 4) {
-            front++;
-            continue;
-        }
-        gp_flow t = flows[--back];
-        flows[back] = flows[front];
-        flows[front] = t;
-    }
-    return front;
+        rows[flows[i].sip.len == 4 ? n_v4++ : --v6].row = (uint32_t)i;
+    return n_v4;
 }
 
 gp_code gp_flowsort_run(gp_flowsort *s, gp_flow *flows, size_t n, gp_error *err)
@@ -218,8 +233,13 @@ gp_code gp_flowsort_run(gp_flowsort *s, gp_flow *flows, size_t n, gp_error *err)
     gp_code code = reserve(s, n, err);
     if (code != GP_OK)
         return code;
-    size_t n_v4 = split_families(flows, n);
-    sort_family(s, flows, n_v4, key_v4, V4_WORDS);
-    sort_family(s, flows + n_v4, n - n_v4, key_v6, V6_WORDS);
+    const family v4 = {flows, s->spare, key_v4, V4_SOURCE, V4_WORDS};
+    const family v6 = {flows, s->spare, key_v6, V6_SOURCE, V6_WORDS};
+    const size_t n_v4 = list_rows(flows, n, s->rows);
+    if (n_v4 > 0)
+        sort_rows(&v4, s->rows, n_v4, 0, NULL);
+    if (n_v4 < n)
+        sort_rows(&v6, s->rows + n_v4, n - n_v4, 0, NULL);
+    apply(s, flows, n);
     return GP_OK;
 }

@@ -1,8 +1,9 @@
 /*
  * flowsort.h - the order of rows in a block.
  *
- * IPv4 before IPv6, then by source address, protocol, destination port, packets sent and received (up to
- * 255; these four descend where the source address is odd), destination address: rows that look alike
+ * IPv4 before IPv6, then ascending by source address; rows of one source by protocol and destination port,
+ * rows of one service by packets sent and received (up to 255), then by destination address. Each of these
+ * runs goes up or down, whichever begins nearer to where the row before it left off. So rows that look alike
  * become neighbours in every column, which compresses better than the order of v4 (sip, dip, dport, proto),
  * at equal runs of the source address (spec/decisions/0013).
  *

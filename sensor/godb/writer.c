@@ -146,28 +146,33 @@ static gp_code encode_column(gp_writer *w, const block *b, gp_column col, gp_err
 
 /*
  * v4 has level 6 for everything. Rows sorted as flowsort.h does take no more room at lower levels, in half
- * the time: destination addresses and byte counts hardly repeat, however deep one looks. In short columns
- * depth costs nothing.
+ * the time: destination addresses and byte counts hardly repeat, however deep one looks, and protocols repeat
+ * wherever one looks. The smaller a block, the more its sums and its filter weigh, and the less time there is
+ * to save: such blocks are searched deeper.
  */
-static int choose_level(const gp_writer_config *cfg, gp_column col, size_t raw_len)
+static int choose_level(const gp_writer_config *cfg, gp_column col, size_t n_flows)
 {
-    enum { SHORT = 2048, SHORT_LEVEL = 6, LEVEL = 4, LZ4_NEARLY_RANDOM = 3 };
-    bool nearly_random = col == GP_COL_DIP || col == GP_COL_BYTES_RCVD || col == GP_COL_BYTES_SENT;
+    enum { FEW = 400, MANY = 5500, FEW_LEVEL = 6, ZSTD_LEVEL = 4 };
+    static const int lz4_levels[][GP_COL_COUNT] = {
+        /* sip, dip, proto, dport, bytes_rcvd, bytes_sent, pkts_rcvd, pkts_sent */
+        {5, 2, 4, 4, 2, 2, 4, 4},
+        {4, 2, 3, 4, 2, 2, 4, 4},
+    };
     if (cfg->level > 0)
         return cfg->level;
-    if (raw_len < SHORT)
-        return SHORT_LEVEL;
-    return cfg->codec == GP_CODEC_LZ4 && nearly_random ? LZ4_NEARLY_RANDOM : LEVEL;
+    if (n_flows < FEW)
+        return FEW_LEVEL;
+    return cfg->codec == GP_CODEC_LZ4 ? lz4_levels[n_flows >= MANY][col] : ZSTD_LEVEL;
 }
 
-static gp_code store_column(gp_writer *w, gp_column col, uint64_t *stored, gp_error *err)
+static gp_code store_column(gp_writer *w, const block *b, gp_column col, uint64_t *stored, gp_error *err)
 {
     size_t bound = gp_codec_bound(w->cfg.codec, w->raw.len);
     size_t len = 0;
     gp_buf_clear(&w->packed);
     if (!gp_buf_reserve(&w->packed, bound))
         return gp_fail(err, GP_ENOMEM, "out of memory for compressing %zu bytes", w->raw.len);
-    gp_code code = gp_codec_compress(w->codec, w->cfg.codec, choose_level(&w->cfg, col, w->raw.len),
+    gp_code code = gp_codec_compress(w->codec, w->cfg.codec, choose_level(&w->cfg, col, b->n),
                                      (const uint8_t *)w->raw.data, w->raw.len, (uint8_t *)w->packed.data,
                                      bound, &len, err);
     if (code != GP_OK)
@@ -188,7 +193,7 @@ static gp_code store_columns(gp_writer *w, const block *b, gp_block_stats *stats
         if (code == GP_OK && (i == GP_COL_SIP || i == GP_COL_DIP))
             gp_appender_addresses(w->open, b->ts, (const uint8_t *)w->raw.data, b->sum.n_v4, b->sum.n_v6);
         if (code == GP_OK)
-            code = store_column(w, (gp_column)i, &stored, err);
+            code = store_column(w, b, (gp_column)i, &stored, err);
         stats->raw_bytes += w->raw.len;
         stats->stored_bytes += stored;
     }
