@@ -64,8 +64,10 @@ static void pick_address(rng *r, bool v6, bool group, char *dst, size_t size)
         snprintf(dst, size, "%s", v6 ? "ff02::fb" : groups[pick(r, 3)]);
     else if (v6)
         snprintf(dst, size, "2001:db8::%x", 1 + pick(r, 5));
-    else
-        snprintf(dst, size, "10.0.%u.%u", pick(r, 2), 1 + pick(r, 6));
+    else {
+        uint32_t host = 1 + pick(r, 6);
+        snprintf(dst, size, "10.0.%u.%u", pick(r, 2), host);
+    }
 }
 
 static void put_packet(rng *r, frame *f)
@@ -78,7 +80,10 @@ static void put_packet(rng *r, frame *f)
     uint8_t proto = (six ? v6 : v4)[pick(r, sizeof v4)];
     pick_address(r, six, false, sip, sizeof sip);
     pick_address(r, six, proto != TCP && pick(r, 8) == 0, dip, sizeof dip);
-    const gp_test_packet p = {sip, dip, pick_port(r), pick_port(r), proto, pick_flags(r, proto)};
+    gp_test_packet p = {.sip = sip, .dip = dip, .proto = proto};
+    p.sport = pick_port(r); /* in this order with every compiler */
+    p.dport = pick_port(r);
+    p.flags = pick_flags(r, proto);
     f->len = gp_test_frame(&p, f->bytes);
 }
 

@@ -111,6 +111,21 @@ static void codecs_round_trip(void **state)
     gp_codec_free(c);
 }
 
+/* Field by field: what is between them is anything. */
+static void assert_same_block(const gp_block_info *a, const gp_block_info *b)
+{
+    assert_int_equal(a->ts, b->ts);
+    assert_int_equal(a->n_v4, b->n_v4);
+    assert_int_equal(a->n_v6, b->n_v6);
+    assert_int_equal(a->drops, b->drops);
+    for (unsigned col = 0; col < GP_COL_COUNT; col++) {
+        assert_int_equal(a->col[col].offset, b->col[col].offset);
+        assert_int_equal(a->col[col].len, b->col[col].len);
+        assert_int_equal(a->col[col].raw_len, b->col[col].raw_len);
+        assert_int_equal(a->col[col].codec, b->col[col].codec);
+    }
+}
+
 static void metadata_refuses_what_contradicts_itself(void **state)
 {
     (void)state;
@@ -128,7 +143,8 @@ static void metadata_refuses_what_contradicts_itself(void **state)
     const uint8_t *data = (const uint8_t *)bytes.data;
     assert_int_equal(gp_blockmeta_decode(data, bytes.len, &back, NULL), GP_OK);
     assert_int_equal(back.n_blocks, 3);
-    assert_memory_equal(back.blocks, m.blocks, 3 * sizeof *m.blocks);
+    for (int i = 0; i < 3; i++)
+        assert_same_block(&back.blocks[i], &m.blocks[i]);
     gp_blockmeta_free(&back);
     for (size_t len = 0; len < bytes.len; len++) {
         assert_int_equal(gp_blockmeta_decode(data, len, &back, &err), GP_ECORRUPT);
