@@ -2,6 +2,8 @@
 #include "client/gpdb/flowset.h"
 #include "client/gpdb/gpdb.h"
 #include "client/gpdb/schema.h"
+#include "sensor/godb/dayindex.h"
+#include "sensor/godb/daypath.h"
 #include "sensor/godb/writer.h"
 
 #include <errno.h>
@@ -10,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One interface: its writer and the flows of the block being gathered. */
 typedef struct target {
     char *iface;
     gp_writer *writer;
+    int64_t day; /* of its last block; 0: none yet */
     gp_flowset flows;
 } target;
 
@@ -106,6 +110,15 @@ static gp_code find_target(import *im, const char *iface, target **out, gp_error
     return GP_OK;
 }
 
+/* A day that is complete gets its additional files, which cost nothing but speed where they cannot be
+ * written. */
+static void index_day(const import *im, const target *t)
+{
+    gp_day_index_report report;
+    if (t->day && t->day < gp_day_start((int64_t)time(NULL)))
+        (void)gp_db_index_day(im->cfg.db, t->iface, t->day, &report, NULL);
+}
+
 static gp_code write_block(import *im, target *t, gp_error *err)
 {
     gp_code code = GP_OK;
@@ -119,6 +132,10 @@ static gp_code write_block(import *im, target *t, gp_error *err)
     if (code != GP_OK)
         return gp_error_prefix(err, "failed to write block `%lld` for interface `%s`", (long long)im->ts,
                                t->iface);
+    if (t->day != gp_day_start(im->ts)) {
+        index_day(im, t);
+        t->day = gp_day_start(im->ts);
+    }
     im->blocks++;
     return GP_OK;
 }
@@ -140,6 +157,8 @@ static gp_code flush(import *im, gp_code code, gp_error *err)
         gp_code flushed = t->writer ? gp_writer_flush(t->writer, code == GP_OK ? err : NULL) : GP_OK;
         if (code == GP_OK && flushed != GP_OK)
             code = gp_error_prefix(err, "failed to write the blocks of interface `%s`", t->iface);
+        if (flushed == GP_OK)
+            index_day(im, t);
     }
     return code;
 }

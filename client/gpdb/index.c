@@ -33,7 +33,8 @@ static void tell_report(indexing *x, const char *iface, int64_t day, const gp_da
 {
     if (report->added) {
         print_day(x, iface, day);
-        printf("%s %zu records\n", x->o->dry_run ? "would add" : "added", report->added);
+        printf("%s %zu record%s\n", x->o->dry_run ? "would add" : "added", report->added,
+               report->added == 1 ? "" : "s");
     }
     if (report->damaged) {
         print_day(x, iface, day);

@@ -2,6 +2,7 @@
 
 #include "sensor/godb/append.h"
 #include "sensor/godb/bitpack.h"
+#include "sensor/godb/dayindex.h"
 #include "sensor/godb/daypath.h"
 
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct gp_stage {
@@ -312,6 +314,17 @@ static gp_code place_new(const gp_stage *s, const char *iface, int64_t day, cons
     return code == GP_OK ? sync_folder(month, err) : code;
 }
 
+/* The additional files of a day that nobody writes to any more; without, queries of it are only slower. */
+static void index_staged(gp_stage *s, const char *staged, int64_t day)
+{
+    gp_day_index_report report;
+    gp_day *d = NULL;
+    if (day >= gp_day_start((int64_t)time(NULL)) || gp_day_open_path(&d, staged, NULL) != GP_OK)
+        return;
+    (void)gp_day_index(d, s->codec, false, &report, NULL);
+    gp_day_close(d);
+}
+
 gp_code gp_stage_commit(gp_stage *s, const char *iface, int64_t day, const char *replaced, gp_error *err)
 {
     char staged[GP_DB_PATH_MAX];
@@ -320,6 +333,7 @@ gp_code gp_stage_commit(gp_stage *s, const char *iface, int64_t day, const char 
     if (code != GP_OK)
         return code;
     close(fd);
+    index_staged(s, staged, day);
     if (!replaced)
         return place_new(s, iface, day, staged, err);
     code = exchange(s, staged, replaced, err);

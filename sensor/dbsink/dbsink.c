@@ -1,5 +1,6 @@
 #include "sensor/dbsink/dbsink.h"
 
+#include "sensor/godb/dayindex.h"
 #include "sensor/godb/daypath.h"
 #include "sensor/godb/reader.h"
 
@@ -13,6 +14,7 @@
 typedef struct open_writer {
     char *iface;
     gp_writer *writer;
+    int64_t day; /* of the last block; 0: none yet */
 } open_writer;
 
 struct gp_dbsink {
@@ -50,7 +52,7 @@ void gp_dbsink_free(gp_dbsink *w)
     free(w);
 }
 
-static gp_code open_one(gp_dbsink *w, const char *iface, gp_writer **out, gp_error *err)
+static gp_code open_one(gp_dbsink *w, const char *iface, open_writer **out, gp_error *err)
 {
     open_writer *more = reallocarray(w->open, w->n + 1, sizeof *more);
     char *name = strdup(iface);
@@ -68,37 +70,54 @@ static gp_code open_one(gp_dbsink *w, const char *iface, gp_writer **out, gp_err
                                   .no_sync = w->cfg.no_sync,
                                   .before_step = w->cfg.before_step,
                                   .before_step_ctx = w->cfg.before_step_ctx};
-    gp_code rc = gp_writer_new(out, &cfg, err);
+    gp_writer *writer = NULL;
+    gp_code rc = gp_writer_new(&writer, &cfg, err);
     if (rc != GP_OK) {
         free(name);
         return rc;
     }
-    w->open[w->n++] = (open_writer){name, *out};
+    w->open[w->n] = (open_writer){.iface = name, .writer = writer};
+    *out = &w->open[w->n++];
     return GP_OK;
 }
 
-static gp_code writer_of(gp_dbsink *w, const char *iface, gp_writer **out, gp_error *err)
+static gp_code writer_of(gp_dbsink *w, const char *iface, open_writer **out, gp_error *err)
 {
     for (size_t i = 0; i < w->n; i++) {
         if (strcmp(w->open[i].iface, iface) == 0) {
-            *out = w->open[i].writer;
+            *out = &w->open[i];
             return GP_OK;
         }
     }
     return open_one(w, iface, out, err);
 }
 
+/* The day before is complete once a block of the next one is written: it gets what can only be made of all of
+ * its blocks, and what it lacks besides. Queries are slower without, that is all. */
+static void finish_day_before(const gp_dbsink *w, const char *iface, int64_t day)
+{
+    gp_day_index_report report;
+    gp_error err = GP_ERROR_INIT;
+    const int64_t before = day - GP_DAY_SECONDS;
+    if (gp_db_index_day(w->db, iface, before, &report, &err) != GP_OK)
+        gp_log_warn(w->cfg.log, "day not indexed, queries of it are slower; see gpdb index",
+                    GP_F_STR("iface", iface), GP_F_I64("day", before), GP_F_STR("error", err.msg));
+    else if (report.added)
+        gp_log_debug(w->cfg.log, "day indexed", GP_F_STR("iface", iface), GP_F_I64("day", before),
+                     GP_F_U64("records", report.added), GP_F_U64("bytes", report.bytes));
+}
+
 gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *flows, size_t n,
                         const gp_capture_stats *stats, gp_error *err)
 {
     gp_dbsink *w = dbsink;
-    gp_writer *writer = NULL;
+    open_writer *to = NULL;
     gp_block_stats block = {0};
-    gp_code rc = writer_of(w, iface, &writer, err);
+    gp_code rc = writer_of(w, iface, &to, err);
     if (rc != GP_OK)
         return rc;
     uint64_t drops = stats ? stats->dropped : 0;
-    rc = gp_writer_write(writer, ts, flows, n, drops, &block, err);
+    rc = gp_writer_write(to->writer, ts, flows, n, drops, &block, err);
     if (rc != GP_OK) {
         gp_error_prefix(err, "%s: %zu flows of the interval ending at %lld are not written", iface, n,
                         (long long)ts);
@@ -106,6 +125,10 @@ gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *fl
     }
     gp_log_debug(w->cfg.log, "flows written", GP_F_STR("iface", iface), GP_F_I64("ts", ts),
                  GP_F_U64("flows", block.flows), GP_F_U64("stored_bytes", block.stored_bytes));
+    if (to->day != gp_day_start(ts)) {
+        to->day = gp_day_start(ts);
+        finish_day_before(w, iface, to->day);
+    }
     return GP_OK;
 }
 

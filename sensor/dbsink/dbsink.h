@@ -28,8 +28,9 @@ gp_code gp_dbsink_new(gp_dbsink **out, const gp_dbsink_config *cfg, gp_error *er
 void gp_dbsink_free(gp_dbsink *w);
 /* The functions below fit gp_block_store (sensor/capture/manager.h) with the sink as context. */
 
-/* Writes one block; stats may be NULL (no drops). GP_EEXIST if the day has a block of that time or a later
- * one. */
+/* Writes one block, and with the first of a day what the day before lacks of additional files (dayindex.h);
+ * that may fail without harm. stats may be NULL (no drops). GP_EEXIST if the day has a block of that time or
+ * a later one. */
 gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *flows, size_t n,
                         const gp_capture_stats *stats, gp_error *err);
 /* The time that a block of *ts can have: *ts itself, or, where its day already has blocks up to *ts or later

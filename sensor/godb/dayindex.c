@@ -2,6 +2,7 @@
 
 #include "sensor/godb/bitpack.h"
 #include "sensor/godb/daypath.h"
+#include "sensor/godb/topports.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@ typedef struct indexer {
     uint64_t fingerprint; /* up to the block at hand */
     gp_buf raw;           /* scratch: a column */
     gp_addr_marks marks;  /* scratch */
-    new_file sums, filters;
+    new_file sums, filters, ports;
 } indexer;
 
 /* ---- records ------------------------------------------------------------------------------------------- */
@@ -127,6 +128,35 @@ static gp_code put_block(indexer *x, size_t i, gp_day_index_report *out, gp_erro
     return GP_OK;
 }
 
+/* What speaks against a list of ports, such as a damaged block, is told with the damage; a day with too many
+ * ports has to do without. */
+static gp_code make_ports(indexer *x, unsigned worth, gp_day_index_report *out, gp_error *err)
+{
+    gp_portsums *sums = NULL;
+    gp_error why = GP_ERROR_INIT;
+    gp_code code = gp_portsums_of_day(x->day, x->codec, &sums, &why);
+    if (code == GP_OK)
+        code = gp_topports_encode(sums, worth, gp_day_meta(x->day), x->codec, &x->ports.bytes, &why);
+    gp_portsums_free(sums);
+    if (code == GP_ENOMEM)
+        return gp_fail(err, code, "%s", why.msg);
+    x->ports.made = code == GP_OK;
+    if (code != GP_OK && code != GP_ELIMIT && out->damaged == 0) {
+        out->damaged = 1;
+        out->damage = why;
+    }
+    return GP_OK;
+}
+
+static gp_code list_ports(indexer *x, gp_day_index_report *out, gp_error *err)
+{
+    const unsigned worth = gp_topports_worth(gp_day_meta(x->day));
+    gp_topports *known = worth ? gp_day_topports(x->day, x->codec) : NULL;
+    x->ports.missing = worth && !known;
+    gp_topports_free(known);
+    return x->ports.missing && !x->dry_run ? make_ports(x, worth, out, err) : GP_OK;
+}
+
 /* ---- files --------------------------------------------------------------------------------------------- */
 
 static gp_code write_all(int fd, const gp_buf *bytes)
@@ -215,6 +245,8 @@ static gp_code write_files(indexer *x, gp_day_index_report *out, gp_error *err)
 {
     gp_code code = write_file(x->day, GP_BLOCKFILTER_FILE, &x->filters, out, err);
     if (code == GP_OK)
+        code = write_file(x->day, GP_TOPPORTS_FILE, &x->ports, out, err);
+    if (code == GP_OK)
         code = check_sums(x, err);
     return code == GP_OK ? write_file(x->day, GP_BLOCKSUMS_FILE, &x->sums, out, err) : code;
 }
@@ -235,9 +267,11 @@ static gp_code index_day(indexer *x, gp_day_index_report *out, gp_error *err)
     gp_code code = x->dry_run ? GP_OK : lock_folder(x->day, err);
     for (size_t i = 0; i < gp_day_meta(x->day)->n_blocks && code == GP_OK; i++)
         code = put_block(x, i, out, err);
+    if (code == GP_OK)
+        code = list_ports(x, out, err);
     if (code != GP_OK)
         return code;
-    out->added = x->dry_run ? x->sums.missing + x->filters.missing : 0;
+    out->added = x->dry_run ? x->sums.missing + x->filters.missing + x->ports.missing : 0;
     return x->dry_run ? GP_OK : write_files(x, out, err);
 }
 
@@ -249,6 +283,33 @@ gp_code gp_day_index(gp_day *d, gp_codec *codec, bool dry_run, gp_day_index_repo
     gp_buf_free(&x.raw);
     gp_buf_free(&x.sums.bytes);
     gp_buf_free(&x.filters.bytes);
+    gp_buf_free(&x.ports.bytes);
     gp_addr_marks_free(&x.marks);
+    return code;
+}
+
+static gp_code index_open_day(gp_day *d, gp_day_index_report *out, gp_error *err)
+{
+    gp_codec *codec = NULL;
+    gp_code code = gp_codec_new(&codec, err);
+    if (code == GP_OK)
+        code = gp_day_index(d, codec, false, out, err);
+    gp_codec_free(codec);
+    return code;
+}
+
+gp_code gp_db_index_day(const char *db, const char *iface, int64_t day, gp_day_index_report *out,
+                        gp_error *err)
+{
+    gp_day *d = NULL;
+    gp_error why = GP_ERROR_INIT;
+    *out = (gp_day_index_report){.damage = GP_ERROR_INIT};
+    gp_code code = gp_day_open(&d, db, iface, day, &why);
+    if (code == GP_ENOTFOUND)
+        return GP_OK;
+    if (code != GP_OK)
+        return gp_fail(err, code, "%s", why.msg);
+    code = index_open_day(d, out, err);
+    gp_day_close(d);
     return code;
 }

@@ -16,8 +16,9 @@
 
 enum { GP_DB_PATH_MAX = 4096, GP_DAY_SECONDS = 86400 };
 #define GP_BLOCKMETA_FILE   ".blockmeta"
-#define GP_BLOCKSUMS_FILE   ".blocksums" /* these two are not known to v4 */
+#define GP_BLOCKSUMS_FILE   ".blocksums" /* these three are not known to v4 */
 #define GP_BLOCKFILTER_FILE ".blockfilter"
+#define GP_TOPPORTS_FILE    ".topports"
 #define GP_COLUMN_SUFFIX    ".gpf"
 #define GP_TEMP_META_PREFIX ".tmp-metadata-" /* while metadata is replaced */
 

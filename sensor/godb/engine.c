@@ -3,6 +3,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/cpus.h"
 #include "sensor/godb/queryrun.h"
+#include "sensor/godb/toplist.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -143,10 +144,12 @@ static void free_run(query_run *q)
 {
     for (size_t i = 0; q->ifaces && i < q->n_ifaces; i++) {
         free(q->ifaces[i].days);
+        free(q->ifaces[i].passed_over);
         free_tables(q->ifaces[i].tables, q->n_workers);
     }
     for (unsigned w = 0; w < GP_MAX_WORKERS; w++)
         gp_segpool_free(q->pools[w]);
+    gp_toplist_free(q);
     free(q->ifaces);
     gp_strlist_free(q->db_ifaces, q->n_db_ifaces);
     gp_mem_give(&q->budget, atomic_load(&q->budget.used)); /* for rows: they are the caller's now */

@@ -6,13 +6,14 @@
  * while they are still warm, and partitions need no lock.
  */
 #include "sensor/godb/queryrun.h"
+#include "sensor/godb/toplist.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-static uint64_t sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
+uint64_t gp_query_sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
 {
     uint64_t in = s->sort_by == GP_SORT_PACKETS ? c->pkts_rcvd : c->bytes_rcvd;
     uint64_t out = s->sort_by == GP_SORT_PACKETS ? c->pkts_sent : c->bytes_sent;
@@ -44,7 +45,7 @@ static bool worth_a_row(const emitter *e, const gp_counters *c, uint32_t ts)
 {
     if (!e->full)
         return true;
-    uint64_t v = sort_value(e->stmt, c, ts);
+    uint64_t v = gp_query_sort_value(e->stmt, c, ts);
     return e->stmt->sort_ascending ? v <= e->threshold : v >= e->threshold;
 }
 
@@ -54,7 +55,7 @@ static void cut(emitter *e)
     gp_result_sort(e->out, s->sort_by, s->direction, s->sort_ascending, e->limit);
     e->full = true;
     const gp_row *last = &e->out->rows[e->out->n_rows - 1];
-    e->threshold = sort_value(s, &last->c, (uint32_t)last->ts);
+    e->threshold = gp_query_sort_value(s, &last->c, (uint32_t)last->ts);
 }
 
 static gp_code add_fingerprint(gp_result *out, uint64_t fingerprint, gp_error *err)
@@ -194,8 +195,8 @@ static gp_code prepare_table(query_run *q, table_tasks *t, gp_error *err)
     return gp_agg_prepare(table_of(t->iface, t->base, t->v6), q->pools[0], entries, t->bits, err);
 }
 
-/* Those tables are small: all go into the first worker's. */
-static gp_code merge_dense(query_run *q, iface_run *i, gp_error *err)
+/* Those tables are small. */
+gp_code gp_query_merge_dense(query_run *q, iface_run *i, gp_error *err)
 {
     gp_code code = GP_OK;
     for (unsigned w = 1; w < q->n_workers && code == GP_OK; w++) {
@@ -205,6 +206,8 @@ static gp_code merge_dense(query_run *q, iface_run *i, gp_error *err)
         if (!i->tables[0].dense && !(i->tables[0].dense = calloc(1, sizeof(gp_dense))))
             return gp_fail(err, GP_ENOMEM, "out of memory for a query");
         code = gp_dense_merge(i->tables[0].dense, q->pools[0], from, err);
+        free(i->tables[w].dense);
+        i->tables[w].dense = NULL;
     }
     return code;
 }
@@ -220,7 +223,7 @@ static gp_code prepare(query_run *q, finish_run *f, gp_result *out, gp_error *er
         *t = (table_tasks){.iface = &q->ifaces[i / 2], .v6 = i % 2, .first = f->n_tasks};
         t->iface_name = gp_result_intern(out, t->iface->name);
         if (!t->v6)
-            code = merge_dense(q, t->iface, err);
+            code = gp_query_merge_dense(q, t->iface, err);
         if (code == GP_OK)
             code = prepare_table(q, t, err);
         f->n_tasks += (size_t)1 << t->bits;
@@ -332,6 +335,8 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
         code = gp_fail(err, q->code, "%s", q->error.msg);
     if (code == GP_OK)
         code = collect(&f, n, &q->budget, out, err);
+    if (code == GP_OK)
+        gp_toplist_add_rest(q, out);
     if (code == GP_OK && s->narrow.digest)
         code = join_digests(&f, n, out, err);
     if (code == GP_OK) {

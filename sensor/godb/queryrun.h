@@ -2,6 +2,7 @@
  * queryrun.h - a query while it runs; internal to the engine.
  *
  *   plan    (plan.c)    the interfaces that the statement selects, and their days
+ *   lists   (toplist.c) where the heaviest ports are asked for, lists of whole days take the place of scans
  *   scan    (workers.c) workers take jobs in order, each some blocks of a day, and fill tables of their own,
  *                       one set per interface
  *   finish  (finish.c)  partition by partition, the workers' tables are merged and their entries become
@@ -40,6 +41,7 @@ typedef struct iface_run {
     size_t n_days;
     gp_flow_tables *tables;          /* one per worker */
     int64_t first_block, last_block; /* written by the worker that has the first and last day; 0: unknown */
+    bool *passed_over;               /* for each day, whether it is not to be scanned (now); NULL: all are */
 } iface_run;
 
 typedef struct query_run {
@@ -66,8 +68,9 @@ typedef struct query_run {
     gp_code code;
     gp_error error;
     gp_query_stats stats;
-    atomic_uint warnings;   /* logged so far */
-    int64_t next_keepalive; /* CLOCK_MONOTONIC, ns; worker 0 only */
+    atomic_uint warnings;       /* logged so far */
+    int64_t next_keepalive;     /* CLOCK_MONOTONIC, ns; worker 0 only */
+    struct gp_toplist *toplist; /* toplist.h; NULL: not used */
 } query_run;
 
 gp_code gp_query_plan(query_run *q, gp_error *err);
@@ -78,9 +81,19 @@ void gp_query_run_workers(query_run *q, void (*step)(query_run *q, unsigned work
 void gp_query_poll_hooks(query_run *q);
 /* Ends the query; the first failure is kept. */
 void gp_query_fail(query_run *q, gp_code code, const gp_error *err);
+/* What a day tells of the range that its interface covers. */
+void gp_query_note_coverage(iface_run *i, size_t day_index, const gp_blockmeta *meta);
+/* Whether all blocks of a day lie within the range of the statement. There is one at least. */
+bool gp_query_wants_all(const query_run *q, const gp_blockmeta *meta);
+/* Every block of every day that is not passed over. */
+gp_code gp_query_scan_days(query_run *q, gp_error *err);
 /* Live flows into the tables of worker 0, then every block. */
 gp_code gp_query_scan(query_run *q, gp_error *err);
 
+/* What workers found by port and protocol goes into the table of the first. */
+gp_code gp_query_merge_dense(query_run *q, iface_run *i, gp_error *err);
+/* By what rows are sorted, from their counters and time label. */
+uint64_t gp_query_sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts);
 /* The tables' entries as rows of *out: the first num_results in order, hits and totals of all. */
 gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const char *hostid, gp_error *err);
 

@@ -517,32 +517,30 @@ static int open_additional(const gp_day *d, const char *name, uint64_t *size)
     return -1;
 }
 
-/* As many bytes as there are for the blocks of the metadata; those behind them are of no interest. */
-static size_t read_sums(const gp_day *d, uint8_t *dst, size_t len)
+void gp_day_read_additional(const gp_day *d, const char *name, size_t most, gp_buf *out)
 {
     uint64_t size = 0;
-    int fd = open_additional(d, GP_BLOCKSUMS_FILE, &size);
+    gp_buf_clear(out);
+    int fd = open_additional(d, name, &size);
     if (fd < 0)
-        return 0;
-    if (size < len)
-        len = (size_t)size;
-    if (read_exact(fd, dst, len, 0, GP_BLOCKSUMS_FILE, NULL) != GP_OK)
-        len = 0;
+        return;
+    const size_t len = size < most ? (size_t)size : most;
+    if (gp_buf_reserve(out, len) && read_exact(fd, (uint8_t *)out->data, len, 0, name, NULL) == GP_OK)
+        out->len = len;
     close(fd);
-    return len;
 }
 
 static void load_sums(gp_day *d)
 {
     const size_t n = d->meta.n_blocks;
-    uint8_t *data = malloc(n * GP_BLOCKSUMS_MAX + 1);
+    gp_buf data = GP_BUF_INIT;
     gp_block_sum *sums = malloc((n + 1) * sizeof *sums);
-    size_t len = data && sums ? read_sums(d, data, n * GP_BLOCKSUMS_MAX) : 0;
-    if (len && gp_blocksums_decode(data, len, &d->meta, sums) > 0)
+    gp_day_read_additional(d, GP_BLOCKSUMS_FILE, n * GP_BLOCKSUMS_MAX, &data);
+    if (data.len && sums && gp_blocksums_decode((const uint8_t *)data.data, data.len, &d->meta, sums) > 0)
         d->sums = sums;
     else
         free(sums);
-    free(data);
+    gp_buf_free(&data);
 }
 
 const gp_counters *gp_day_block_sum(gp_day *d, size_t block)

@@ -59,6 +59,10 @@ gp_code gp_day_read_column(gp_day *d, gp_codec *codec, size_t block, gp_column c
 /* The bytes of one column of one block as they are stored, which gp_day_read_column has read just before. */
 gp_code gp_day_stored_column(gp_day *d, size_t block, gp_column col, const uint8_t **out, gp_error *err);
 
+/* The first bytes, at most `most`, of an additional file of the day; none if there is none that can be read.
+ */
+void gp_day_read_additional(const gp_day *d, const char *name, size_t most, gp_buf *out);
+
 /* What the counters of one block sum up to, without reading them; NULL: only its columns tell. */
 const gp_counters *gp_day_block_sum(gp_day *d, size_t block);
 

@@ -2,6 +2,7 @@
 
 #include "sensor/godb/bitpack.h"
 #include "sensor/godb/daypath.h"
+#include "sensor/godb/topports.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -204,7 +205,8 @@ static void check_file(check *c, gp_column col)
 static bool is_ours(const char *name)
 {
     if (strcmp(name, GP_BLOCKMETA_FILE) == 0 || strcmp(name, GP_BLOCKSUMS_FILE) == 0 ||
-        strcmp(name, GP_BLOCKFILTER_FILE) == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        strcmp(name, GP_BLOCKFILTER_FILE) == 0 || strcmp(name, GP_TOPPORTS_FILE) == 0 ||
+        strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
     for (unsigned col = 0; col < GP_COL_COUNT; col++) {
         char file[GP_COLUMN_FILE_MAX];
@@ -382,6 +384,37 @@ static void check_totals(check *c)
                ": its last write was interrupted before the rename");
 }
 
+/* The list of ports as the columns would have it; NULL: they have none. */
+static gp_topports *make_ports(check *c, unsigned worth)
+{
+    gp_portsums *sums = NULL;
+    gp_topports *made = NULL;
+    gp_buf file = GP_BUF_INIT;
+    if (gp_portsums_of_day(c->day, c->codec, &sums, NULL) == GP_OK &&
+        gp_topports_encode(sums, worth, c->meta, c->codec, &file, NULL) == GP_OK)
+        (void)gp_topports_decode((const uint8_t *)file.data, file.len, c->meta, c->codec, &made, NULL);
+    gp_portsums_free(sums);
+    gp_buf_free(&file);
+    return made;
+}
+
+static void check_ports(check *c)
+{
+    struct stat st;
+    if (fstatat(gp_day_fd(c->day), GP_TOPPORTS_FILE, &st, 0) != 0 || c->v->n_intact < c->v->n_blocks)
+        return;
+    gp_topports *stated = gp_day_topports(c->day, c->codec);
+    gp_topports *made = stated ? make_ports(c, gp_topports_listed_for(stated)) : NULL;
+    if (!stated)
+        report(c, false, WHOLE_DAY,
+               GP_TOPPORTS_FILE " is damaged or of fewer blocks, and not used; gpdb index makes it anew");
+    else if (!made || !gp_topports_same(stated, made))
+        report(c, false, WHOLE_DAY,
+               GP_TOPPORTS_FILE " states other sums than the columns have; queries by port use those");
+    gp_topports_free(stated);
+    gp_topports_free(made);
+}
+
 static gp_code check_open_day(check *c, gp_error *err)
 {
     gp_day_verdict *v = c->v;
@@ -398,6 +431,8 @@ static gp_code check_open_day(check *c, gp_error *err)
     gp_code code = check_blocks(c, err);
     if (code == GP_OK)
         check_totals(c);
+    if (code == GP_OK)
+        check_ports(c);
     return code;
 }
 

@@ -1,6 +1,7 @@
 #include "proto/base/clock.h"
 #include "sensor/godb/daypath.h"
 #include "sensor/godb/queryrun.h"
+#include "sensor/godb/toplist.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -15,7 +16,7 @@ static int64_t bin_of(int64_t ts, int64_t bin)
     return over ? ts - over + bin : ts;
 }
 
-static void note_coverage(iface_run *i, size_t day_index, const gp_blockmeta *meta)
+void gp_query_note_coverage(iface_run *i, size_t day_index, const gp_blockmeta *meta)
 {
     if (meta->n_blocks == 0)
         return;
@@ -25,12 +26,15 @@ static void note_coverage(iface_run *i, size_t day_index, const gp_blockmeta *me
         i->last_block = meta->blocks[meta->n_blocks - 1].ts;
 }
 
+bool gp_query_wants_all(const query_run *q, const gp_blockmeta *meta)
+{
+    return meta->blocks[0].ts >= q->stmt->first && meta->blocks[meta->n_blocks - 1].ts <= q->stmt->last;
+}
+
 /* Nothing is asked of single flows and every block of the day counts: the metadata knows the answer. */
 static bool metadata_suffices(const query_run *q, const gp_blockmeta *meta)
 {
-    const gp_stmt *s = q->stmt;
-    return q->totals_only && meta->sum.n_v4 + meta->sum.n_v6 > 0 && meta->blocks[0].ts >= s->first &&
-           meta->blocks[meta->n_blocks - 1].ts <= s->last;
+    return q->totals_only && meta->sum.n_v4 + meta->sum.n_v6 > 0 && gp_query_wants_all(q, meta);
 }
 
 /* A piece of work: the blocks of one part of a day. Parts are cut by time, so that they stay what they are
@@ -111,7 +115,7 @@ static gp_code run_job(query_run *q, gp_scan *scan, const job *j, unsigned worke
         return code == GP_ENOMEM ? gp_fail(err, code, "%s", why.msg) : GP_OK;
     }
     if (j->part == 0)
-        note_coverage(j->iface, j->day_index, gp_day_meta(day));
+        gp_query_note_coverage(j->iface, j->day_index, gp_day_meta(day));
     gp_scan_use(scan, day);
     code = scan_blocks(q, scan, j, day, worker, err);
     gp_day_close(day);
@@ -171,6 +175,8 @@ static void scan_work(query_run *q, unsigned worker, void *ctx)
         if (index >= q->n_days * q->parts_per_day)
             break;
         const job j = find_job(q, index);
+        if (j.iface->passed_over && j.iface->passed_over[j.day_index])
+            continue;
         code = run_job(q, scan, &j, worker, &err);
         const gp_query_stats stats = gp_scan_take_stats(scan);
         pthread_mutex_lock(&q->lock);
@@ -282,12 +288,18 @@ static gp_code add_live(query_run *q, gp_error *err)
     return GP_OK;
 }
 
+gp_code gp_query_scan_days(query_run *q, gp_error *err)
+{
+    atomic_store(&q->next_job, 0);
+    gp_query_poll_hooks(q);
+    gp_query_run_workers(q, scan_work, NULL);
+    return q->code == GP_OK ? GP_OK : gp_fail(err, q->code, "%s", q->error.msg);
+}
+
 gp_code gp_query_scan(query_run *q, gp_error *err)
 {
     gp_code code = add_live(q, err);
     if (code != GP_OK)
         return code;
-    gp_query_poll_hooks(q);
-    gp_query_run_workers(q, scan_work, NULL);
-    return q->code == GP_OK ? GP_OK : gp_fail(err, q->code, "%s", q->error.msg);
+    return gp_toplist_suits(q) ? gp_toplist_scan(q, err) : gp_query_scan_days(q, err);
 }

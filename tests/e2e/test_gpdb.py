@@ -66,7 +66,7 @@ def number(text, label):
     return int(re.search(rf"^{label}: (\d+)$", text, re.M).group(1))
 
 
-ADDITIONAL = (".blocksums", ".blockfilter")
+ADDITIONAL = (".blocksums", ".blockfilter", ".topports")
 
 
 class Gpdb(unittest.TestCase):
@@ -162,6 +162,16 @@ class Gpdb(unittest.TestCase):
         self.assertLess(after[1], before[1])
         self.assertEqual(after[2], before[2])
         self.assertEqual(len(files(db, ours=True)), 4)
+
+    def test_index_of_large_days(self):
+        db = self.fresh("large")
+        subprocess.run([GENDB, db, "2", "288", "2200"], check=True, stderr=subprocess.DEVNULL)
+        before, after = self.check_index(db, ["dport,proto", "-n", "5"], ["dport", "-n", "3", "-s", "packets"],
+                                         ["proto", "-a"], ["dport,proto", "-a", "-n", "5"])
+        for was, now in zip(before[:3], after):
+            self.assertLess(now * 50, was)
+        self.assertEqual(after[3], before[3])
+        self.assertEqual(sum(path.endswith(".topports") for path in files(db, ours=True)), 2)
 
     @unittest.skipUnless(os.path.isdir(V4_DB), "no database of v4 here")
     def test_index_of_v4_days(self):

@@ -1,6 +1,8 @@
 /* Indexing days: what it makes is, byte by byte, what a writer would have written with the blocks; what is
  * damaged, locked or interrupted costs nothing else. */
 #include "sensor/godb/dayindex.h"
+#include "sensor/godb/topports.h"
+#include "sensor/godb/verify.h"
 #include "sensor/godb/writer.h"
 #include "tests/support/faults.h"
 #include "tests/support/files.h"
@@ -21,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { N_FLOWS = 6000, FEW = 50, N_BLOCKS = 4, STEP = 300, N_FILES = 2, MOST = 1 << 16 };
+enum { N_FLOWS = 6000, FEW = 50, N_BLOCKS = 4, STEP = 60, N_FILES = 2, MOST = 1 << 16 };
 static const int64_t t0 = 1700000100; /* 2023-11-14 */
 static const char *const names[N_FILES] = {".blocksums", ".blockfilter"};
 
@@ -154,6 +156,86 @@ static void holes_are_filled(void **state)
             expect_right(f);
         }
     }
+}
+
+/* Counts the notes of a check; each names the list. */
+static void take_note(void *ctx, const gp_finding *f)
+{
+    unsigned *notes = ctx;
+    assert_false(f->damage);
+    assert_non_null(strstr(f->text, ".topports"));
+    ++*notes;
+}
+
+static unsigned notes_of_check(const fixture *f)
+{
+    unsigned notes = 0;
+    const gp_finding_sink sink = {take_note, &notes};
+    gp_day_folder *folders = NULL;
+    gp_codec *codec = NULL;
+    gp_day_verdict v;
+    size_t n = 0;
+    assert_int_equal(gp_codec_new(&codec, NULL), GP_OK);
+    assert_int_equal(gp_day_folders_list(f->db, "eth0", &sink, &folders, &n, NULL), GP_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(gp_day_verify(&folders[0], codec, &sink, &v, NULL), GP_OK);
+    assert_int_equal(v.n_intact, v.n_blocks);
+    gp_day_verdict_free(&v);
+    gp_day_folders_free(folders, n);
+    gp_codec_free(codec);
+    return notes;
+}
+
+/* A block of its own for each number; uncompressed, so that few make a large day. */
+static void append_block(const fixture *f, unsigned number)
+{
+    gp_flow *flows = calloc(N_FLOWS, sizeof *flows);
+    gp_writer *w = NULL;
+    const gp_writer_config cfg = {.db = f->db, .iface = "eth0", .codec = GP_CODEC_NULL, .no_sync = true};
+    const int64_t ts = t0 + (int64_t)(N_BLOCKS + number) * STEP;
+    assert_non_null(flows);
+    assert_int_equal(gp_writer_new(&w, &cfg, NULL), GP_OK);
+    const size_t n = gp_gendb_block(7, ts, flows, N_FLOWS);
+    assert_int_equal(gp_writer_write(w, ts, flows, n, 0, NULL, NULL), GP_OK);
+    gp_writer_free(w);
+    free(flows);
+}
+
+/* It is made for large days, goes stale with the next block, and is checked against the columns. */
+static void large_days_get_a_list_of_ports(void **state)
+{
+    enum { MANY = 70 };
+    fixture *f = *state;
+    gp_codec *codec = NULL;
+    gp_portsums *sums = NULL;
+    gp_buf file = GP_BUF_INIT;
+    char path[700];
+    for (unsigned i = 0; i < MANY; i++)
+        append_block(f, i);
+    assert_int_equal(indexed(f, true).added, 1);
+    assert_int_equal(indexed(f, false).added, 1);
+    assert_int_equal(indexed(f, false).added, 0);
+    assert_int_equal(notes_of_check(f), 0);
+    append_block(f, MANY);
+    assert_int_equal(notes_of_check(f), 1);
+    assert_int_equal(indexed(f, false).added, 1);
+    assert_int_equal(notes_of_check(f), 0);
+    assert_int_equal(gp_codec_new(&codec, NULL), GP_OK);
+    gp_day *day = open_day(f);
+    assert_int_equal(gp_portsums_of_day(day, codec, &sums, NULL), GP_OK);
+    gp_portsums_chunk *https = sums->chunks[(6 << 16 | 443) / GP_PORTSUMS_CHUNK];
+    https->sums[443].bytes_rcvd--; /* a list that counts, and is wrong */
+    https->sums[80].bytes_rcvd++;
+    assert_int_equal(gp_topports_encode(sums, 50, gp_day_meta(day), codec, &file, NULL), GP_OK);
+    snprintf(path, sizeof path, "%s/.topports", gp_day_path(day));
+    gp_test_write(path, (const uint8_t *)file.data, file.len);
+    assert_int_equal(notes_of_check(f), 1);
+    https->sums[80].bytes_rcvd++;
+    assert_int_equal(gp_topports_encode(sums, 50, gp_day_meta(day), codec, &file, NULL), GP_ECORRUPT);
+    gp_day_close(day);
+    gp_portsums_free(sums);
+    gp_codec_free(codec);
+    gp_buf_free(&file);
 }
 
 static void a_damaged_block_costs_its_own_records_only(void **state)
@@ -306,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DAY(what_is_missing_is_made),
         WITH_DAY(holes_are_filled),
+        WITH_DAY(large_days_get_a_list_of_ports),
         WITH_DAY(a_damaged_block_costs_its_own_records_only),
         WITH_DAY(contradicted_totals_give_no_sums),
         WITH_DAY(one_at_a_time),

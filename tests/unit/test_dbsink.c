@@ -1,5 +1,7 @@
 #include "sensor/dbsink/dbsink.h"
+#include "sensor/godb/daypath.h"
 #include "sensor/godb/engine.h"
+#include "sensor/godb/reader.h"
 #include "tests/support/tempdir.h"
 
 #include <setjmp.h>
@@ -117,6 +119,40 @@ static void an_import_never_counts_twice(void **state)
     gp_dbsink_free(s);
 }
 
+static void sums_path(const char *db, int64_t ts, char dst[static 600])
+{
+    gp_day *day = NULL;
+    assert_int_equal(gp_day_open(&day, db, "eth0", gp_day_start(ts), NULL), GP_OK);
+    snprintf(dst, 600, "%s/" GP_BLOCKSUMS_FILE, gp_day_path(day));
+    gp_day_close(day);
+}
+
+/* With the first block of a day the one before gets what it lacks, as after v4 was replaced; no earlier, and
+ * a failure is none of the write. */
+static void the_day_before_is_finished(void **state)
+{
+    enum { DAY = 86400 };
+    const char *db = *state;
+    const gp_dbsink_config cfg = {.db = db, .codec = GP_CODEC_LZ4, .no_sync = true};
+    char path[600];
+    gp_dbsink *s = NULL;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_dbsink_new(&s, &cfg, &err), GP_OK);
+    assert_int_equal(put(s, "eth0", noon, 1, 0, &err), GP_OK);
+    sums_path(db, noon, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(put(s, "eth0", noon + 300, 1, 0, &err), GP_OK);
+    sums_path(db, noon, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(put(s, "eth0", noon + DAY, 1, 0, &err), GP_OK);
+    assert_int_equal(access(path, F_OK), 0);
+    sums_path(db, noon + DAY, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(put(s, "eth0", noon + 2 * DAY, 1, 0, &err), GP_OK);
+    gp_dbsink_free(s);
+}
+
 static void the_database_folder_is_checked(void **state)
 {
     char path[256];
@@ -158,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(intervals_of_several_interfaces, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_find_a_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_day_before_is_finished, setup, teardown),
         cmocka_unit_test_setup_teardown(an_import_never_counts_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(the_database_folder_is_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_of_somebody_else_is_refused, setup, teardown),
