@@ -87,7 +87,7 @@ static void pop(gp_gather *g, outcome *out)
     *out = g->ring[g->first++ % MOST];
     g->n--;
     g->bytes -= bytes_of(&out->result);
-    pthread_cond_broadcast(&g->room);
+    pthread_cond_broadcast(&g->room); /* before the callback: there is room already */
 }
 
 static void stop(gp_gather *g)
@@ -95,6 +95,16 @@ static void stop(gp_gather *g)
     g->stopped = true;
     pthread_cond_broadcast(&g->room);
     pthread_cond_broadcast(&g->news);
+}
+
+/* After a callback, with the lock held. Whoever waits for room may have to make it: what is told of last may
+ * have left too little for a large answer. */
+static void end_callback(gp_gather *g, bool enough)
+{
+    g->busy = false;
+    if (enough)
+        stop(g);
+    pthread_cond_broadcast(&g->room);
 }
 
 /* With the lock held, and nobody busy: tells of the first, without the lock. */
@@ -109,9 +119,7 @@ static void tell_one(gp_gather *g)
     gp_result_free(&o.result);
     bool enough = g->hooks.poll(g->hooks.poll_ctx);
     pthread_mutex_lock(&g->lock);
-    g->busy = false;
-    if (enough)
-        stop(g);
+    end_callback(g, enough);
     if (--g->left == 0)
         pthread_cond_broadcast(&g->news);
 }
@@ -153,9 +161,7 @@ static void poll_hooks(gp_gather *g)
     pthread_mutex_unlock(&g->lock);
     bool enough = g->hooks.poll(g->hooks.poll_ctx);
     pthread_mutex_lock(&g->lock);
-    g->busy = false;
-    if (enough)
-        stop(g);
+    end_callback(g, enough);
 }
 
 bool gp_gather_poll(gp_gather *g)
