@@ -26,7 +26,7 @@ struct gp_exchange {
     void *owner;
     bool waiting; /* has its outcome, which the caller has not seen */
     gp_exchange *next_done;
-    int64_t wake_ns;              /* CLOCK_MONOTONIC; 0: never */
+    int64_t wake_ns;              /* gp_clock_ns(); 0: never */
     gp_exchange *previous, *next; /* of those that watch a socket or have set a time */
 };
 
@@ -45,7 +45,6 @@ void gp_loop_wake_at(gp_exchange *x, int64_t ns);
 gp_code gp_loop_watch(gp_exchange *x, int fd, bool writing, gp_error *err);
 gp_code gp_loop_rewatch(gp_exchange *x, int fd, bool writing, gp_error *err);
 void gp_loop_unwatch(gp_exchange *x, int fd);
-int64_t gp_loop_now(void); /* CLOCK_MONOTONIC, ns */
 
 /* Starts a libcurl transfer whose end goes to x's on_transfer. */
 gp_code gp_loop_add_transfer(gp_loop *l, CURL *easy, gp_exchange *x, gp_error *err);

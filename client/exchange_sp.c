@@ -3,6 +3,7 @@
 #include "client/exchange_kind.h"
 #include "client/sp.h"
 #include "client/transport.h"
+#include "proto/base/clock.h"
 #include "proto/wire/answer.h"
 #include "proto/wire/frame.h"
 #include "proto/wire/varint.h"
@@ -166,7 +167,7 @@ static gp_code use_connection(sp_exchange *s, int fd, bool fresh, gp_error *err)
         gp_sp_close(&s->sp);
         return rc;
     }
-    s->renew_ns = gp_loop_now() + (int64_t)RENEW_MS * 1000000;
+    s->renew_ns = gp_clock_ns() + (int64_t)RENEW_MS * 1000000;
     set_time(s);
     return GP_OK;
 }
@@ -226,7 +227,7 @@ static gp_code begin(gp_loop *l, const gp_exchange_config *cfg, gp_exchange **ou
     s->cfg = *cfg;
     s->id = next_id();
     s->sp.fd = -1;
-    s->deadline = cfg->timeout_ns > 0 ? gp_loop_now() + cfg->timeout_ns : 0;
+    s->deadline = cfg->timeout_ns > 0 ? gp_clock_ns() + cfg->timeout_ns : 0;
     gp_loop_enroll(&s->x);
     int fd = gp_connpool_take(gp_loop_pool(l), cfg->addr);
     s->reused = fd >= 0 && use_connection(s, fd, false, NULL) == GP_OK;

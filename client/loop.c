@@ -2,12 +2,12 @@
  * outcomes on in the order in which they came. */
 #include "client/exchange_kind.h"
 #include "client/transport.h"
+#include "proto/base/clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EVENTS = 64 };
@@ -47,7 +47,7 @@ static int on_curl_timer(CURLM *multi, long ms, void *ctx)
 {
     gp_loop *l = ctx;
     (void)multi;
-    l->curl_timer = ms < 0 ? 0 : gp_loop_now() + (int64_t)ms * 1000000;
+    l->curl_timer = ms < 0 ? 0 : gp_clock_ns() + (int64_t)ms * 1000000;
     return 0;
 }
 
@@ -169,13 +169,6 @@ gp_connpool *gp_loop_pool(const gp_loop *l)
 
 /* ---- sockets and times --------------------------------------------------------------------------------- */
 
-int64_t gp_loop_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 void gp_loop_enroll(gp_exchange *x)
 {
     gp_loop *l = x->loop;
@@ -228,7 +221,7 @@ void gp_loop_unwatch(gp_exchange *x, int fd)
 /* Wakes those whose time has come. All are looked at, but only once the first of the times has come. */
 static void pass_time(gp_loop *l)
 {
-    int64_t now = l->wake_ns ? gp_loop_now() : 0;
+    int64_t now = l->wake_ns ? gp_clock_ns() : 0;
     if (!l->wake_ns || now < l->wake_ns)
         return;
     l->wake_ns = 0;
@@ -280,7 +273,7 @@ static CURLMcode hear_curl(gp_loop *l)
                    (e & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
         m = curl_multi_socket_action(l->multi, events[i].data.fd, what, &running);
     }
-    if (m == CURLM_OK && l->curl_timer && gp_loop_now() >= l->curl_timer) {
+    if (m == CURLM_OK && l->curl_timer && gp_clock_ns() >= l->curl_timer) {
         l->curl_timer = 0;
         m = curl_multi_socket_action(l->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
@@ -323,7 +316,7 @@ static int until(int64_t ns, int max_ms)
 {
     if (!ns)
         return max_ms;
-    int64_t ms = (ns - gp_loop_now()) / 1000000 + 1;
+    int64_t ms = (ns - gp_clock_ns()) / 1000000 + 1;
     return ms < 0 ? 0 : ms < max_ms ? (int)ms : max_ms;
 }
 

@@ -2,6 +2,7 @@
 
 #include "global-query/endpoints_file.h"
 #include "global-query/topk.h"
+#include "proto/base/clock.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -52,22 +53,15 @@ typedef struct fleet_query {
     size_t n_done;        /* hosts that answered or failed in the first round */
     gp_code code;         /* what stops the whole query: lack of memory */
     gp_error err;
-    int64_t start; /* CLOCK_MONOTONIC, ns */
+    int64_t start; /* gp_clock_ns() */
     gp_time wall_start;
     int64_t next_keepalive, next_partial; /* since start */
     bool news;                            /* not told yet by a partial result */
 } fleet_query;
 
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int64_t elapsed_ns(const fleet_query *q)
 {
-    return monotonic_ns() - q->start;
+    return gp_clock_ns() - q->start;
 }
 
 /* ---- hosts --------------------------------------------------------------------------------------------- */
@@ -457,7 +451,7 @@ static void report_to_breaker(const fleet_query *q, size_t i, const gp_error *wh
     bool cut_short = why && why->code == GP_ETIMEOUT && deadline > 0 && elapsed_ns(q) >= deadline;
     if (q->hosts[i].endpoint && !cut_short)
         gp_breaker_report(q->runner->breaker, q->hosts[i].name, !why || !is_hosts_fault(why->code),
-                          why ? why->msg : NULL, monotonic_ns());
+                          why ? why->msg : NULL, gp_clock_ns());
 }
 
 static void note_pace(const fleet_query *q, size_t i, int64_t took_ns, bool answered)
@@ -570,7 +564,7 @@ static gp_code add_to_round(fleet_query *q, size_t i, const gp_topk_ask *ask, si
 static bool is_left_alone(fleet_query *q, size_t i)
 {
     gp_error why = GP_ERROR_INIT;
-    if (gp_breaker_allows(q->runner->breaker, q->hosts[i].name, monotonic_ns(), &why))
+    if (gp_breaker_allows(q->runner->breaker, q->hosts[i].name, gp_clock_ns(), &why))
         return false;
     lose_host(q, i, GP_STATUS_ERROR, why.msg);
     q->n_done += !q->hosts[i].done;
@@ -659,7 +653,7 @@ static void start_clock(fleet_query *q)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    q->start = monotonic_ns();
+    q->start = gp_clock_ns();
     q->wall_start = (gp_time){.sec = now.tv_sec, .nsec = (int32_t)now.tv_nsec, .set = true};
     q->next_keepalive = q->stmt->keepalive_ns;
 }
@@ -754,7 +748,7 @@ bool gp_runner_admit(void *runner)
     gp_runner *r = runner;
     size_t max = r->limits.max_queries;
     uint64_t others = atomic_fetch_add(&r->counts.admitted, 1);
-    if ((!max || others < max) && gp_ratelimit_allow(r->rate, monotonic_ns()))
+    if ((!max || others < max) && gp_ratelimit_allow(r->rate, gp_clock_ns()))
         return true;
     atomic_fetch_sub(&r->counts.admitted, 1);
     atomic_fetch_add(&r->counts.refused, 1);
@@ -767,7 +761,7 @@ bool gp_runner_admit(void *runner)
 static void give_back_memory(gp_runner *r)
 {
     const int64_t pause_ns = INT64_C(1000000000);
-    int64_t now = monotonic_ns();
+    int64_t now = gp_clock_ns();
     int_fast64_t last = atomic_load(&r->trimmed_ns);
     if (now - last >= pause_ns && atomic_compare_exchange_strong(&r->trimmed_ns, &last, now))
         (void)malloc_trim(0);
@@ -807,5 +801,5 @@ void gp_runner_metrics(gp_runner *r, gp_buf *out)
         gp_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", all[i].name, all[i].help, all[i].name,
                       all[i].type, all[i].name, (unsigned long long)all[i].value);
     if (r->breaker)
-        gp_breaker_metrics(r->breaker, monotonic_ns(), out);
+        gp_breaker_metrics(r->breaker, gp_clock_ns(), out);
 }

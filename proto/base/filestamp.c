@@ -2,14 +2,17 @@
 
 #include "proto/base/clock.h"
 
-#include <sys/stat.h>
-
 gp_filestamp gp_filestamp_take(const char *path)
 {
     struct stat st;
     if (!path || stat(path, &st) != 0)
         return (gp_filestamp){0};
-    return (gp_filestamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+    return gp_filestamp_of(&st);
+}
+
+gp_filestamp gp_filestamp_of(const struct stat *st)
+{
+    return (gp_filestamp){st->st_dev, st->st_ino, st->st_size, st->st_mtim};
 }
 
 bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b)

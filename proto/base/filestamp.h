@@ -4,6 +4,7 @@
 #define GP_BASE_FILESTAMP_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ typedef struct gp_filestamp {
 /* All zero where there is no file, or path is NULL. Take it before reading: a change during that shows
  * later. */
 gp_filestamp gp_filestamp_take(const char *path);
+gp_filestamp gp_filestamp_of(const struct stat *st);
 bool gp_filestamp_equal(const gp_filestamp *a, const gp_filestamp *b);
 
 /* For files that are looked at again whenever somebody uses what they said. */

@@ -1,5 +1,6 @@
 #include "sensor/godb/append.h"
 
+#include "proto/base/filestamp.h"
 #include "sensor/godb/blockfilter.h"
 #include "sensor/godb/blocksums.h"
 #include "sensor/godb/daypath.h"
@@ -26,7 +27,7 @@ struct gp_appender {
     char name[256];
     int month_fd, fd;         /* -1 from a commit until gp_appender_resume */
     int col_fd[GP_COL_COUNT]; /* -1: not open */
-    struct stat written;      /* .blockmeta, as the last commit left it */
+    gp_filestamp written;     /* .blockmeta, as the last commit left it */
     bool resumed;
     gp_blockmeta meta;
     gp_block_info next;   /* the block being appended */
@@ -126,20 +127,21 @@ static gp_code load_meta(gp_appender *a, gp_error *err)
     return code;
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
+static bool has_stamp(int folder, const char *name, const gp_filestamp *stamp)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+    struct stat st;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    const gp_filestamp now = gp_filestamp_of(&st);
+    return gp_filestamp_equal(&now, stamp);
 }
 
 bool gp_appender_resume(gp_appender *a)
 {
-    struct stat now;
     a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (a->month_fd >= 0)
         a->fd = openat(a->month_fd, a->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    a->resumed = a->fd >= 0 && fstatat(a->fd, GP_BLOCKMETA_FILE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-                 is_same_file(&now, &a->written);
+    a->resumed = a->fd >= 0 && has_stamp(a->fd, GP_BLOCKMETA_FILE, &a->written);
     return a->resumed;
 }
 
@@ -315,6 +317,7 @@ static void remove_leftovers(const gp_appender *a)
 
 static gp_code write_temp_meta(gp_appender *a, const char *name, gp_error *err)
 {
+    struct stat st = {0};
     step(a, "create temporary metadata");
     int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, a->cfg.permissions);
     if (fd < 0)
@@ -325,10 +328,11 @@ static gp_code write_temp_meta(gp_appender *a, const char *name, gp_error *err)
                              name);
     if (code == GP_OK)
         code = sync_fd(a, fd, "temporary metadata", err);
-    if (code == GP_OK && fstat(fd, &a->written) != 0)
+    if (code == GP_OK && fstat(fd, &st) != 0)
         code = gp_fail_errno(err, errno, "cannot look at '%s/%s/%s'", a->month_path, a->name, name);
     if (close(fd) != 0 && code == GP_OK)
         code = gp_fail_errno(err, errno, "cannot write '%s/%s/%s'", a->month_path, a->name, name);
+    a->written = gp_filestamp_of(&st);
     return code;
 }
 

@@ -13,7 +13,7 @@
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-uint64_t gp_query_sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
+static uint64_t sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts)
 {
     uint64_t in = s->sort_by == GP_SORT_PACKETS ? c->pkts_rcvd : c->bytes_rcvd;
     uint64_t out = s->sort_by == GP_SORT_PACKETS ? c->pkts_sent : c->bytes_sent;
@@ -45,7 +45,7 @@ static bool worth_a_row(const emitter *e, const gp_counters *c, uint32_t ts)
 {
     if (!e->full)
         return true;
-    uint64_t v = gp_query_sort_value(e->stmt, c, ts);
+    uint64_t v = sort_value(e->stmt, c, ts);
     return e->stmt->sort_ascending ? v <= e->threshold : v >= e->threshold;
 }
 
@@ -55,7 +55,7 @@ static void cut(emitter *e)
     gp_result_sort(e->out, s->sort_by, s->direction, s->sort_ascending, e->limit);
     e->full = true;
     const gp_row *last = &e->out->rows[e->out->n_rows - 1];
-    e->threshold = gp_query_sort_value(s, &last->c, (uint32_t)last->ts);
+    e->threshold = sort_value(s, &last->c, (uint32_t)last->ts);
 }
 
 static gp_code add_fingerprint(gp_result *out, uint64_t fingerprint, gp_error *err)

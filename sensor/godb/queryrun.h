@@ -92,8 +92,6 @@ gp_code gp_query_scan(query_run *q, gp_error *err);
 
 /* What workers found by port and protocol goes into the table of the first. */
 gp_code gp_query_merge_dense(query_run *q, iface_run *i, gp_error *err);
-/* By what rows are sorted, from their counters and time label. */
-uint64_t gp_query_sort_value(const gp_stmt *s, const gp_counters *c, uint32_t ts);
 /* The tables' entries as rows of *out: the first num_results in order, hits and totals of all. */
 gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const char *hostid, gp_error *err);
 

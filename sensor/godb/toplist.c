@@ -248,8 +248,10 @@ static gp_code change_place(query_run *q, iface_run *i, uint32_t place, const gp
     gp_code code = gp_dense_find(to->dense, q->pools[0], &place, 1, &at, err);
     if (code != GP_OK)
         return code;
-    const gp_counters minus = {-c->bytes_rcvd, -c->bytes_sent, -c->pkts_rcvd, -c->pkts_sent};
-    gp_counters_add(at, how == ADD ? c : &minus);
+    if (how == ADD)
+        gp_counters_add(at, c);
+    else
+        gp_counters_sub(at, c);
     return GP_OK;
 }
 
@@ -430,11 +432,8 @@ static gp_code choose_days(query_run *q, size_t iface, size_t *chosen, gp_error 
 
 static void take_off_listed(gp_counters *rest, const gp_topports *list)
 {
-    for (gp_topports_iter it = gp_topports_listed(list); gp_topports_next(&it);) {
-        const gp_counters minus = {-it.sum.bytes_rcvd, -it.sum.bytes_sent, -it.sum.pkts_rcvd,
-                                   -it.sum.pkts_sent};
-        gp_counters_add(rest, &minus);
-    }
+    for (gp_topports_iter it = gp_topports_listed(list); gp_topports_next(&it);)
+        gp_counters_sub(rest, &it.sum);
 }
 
 static void count_list(query_run *q, context *c, const day_list *d)
