@@ -152,6 +152,13 @@ class Browser:
         for name in os.listdir(self.downloads):
             os.unlink(os.path.join(self.downloads, name))
         self.click(click)
-        name = self.wait(f"a {ending} is downloaded", lambda: next((n for n in os.listdir(self.downloads) if n.endswith(ending)), None))
-        with open(os.path.join(self.downloads, name), encoding="utf-8", newline="") as f:
+        path = self.wait(f"a {ending} is downloaded", lambda: self._complete_download(ending))
+        with open(path, encoding="utf-8", newline="") as f:
             return f.read()
+
+    def _complete_download(self, ending):
+        """Chromium makes an empty file of the final name first, and writes to another."""
+        for entry in os.scandir(self.downloads):
+            if entry.name.endswith(ending) and entry.stat().st_size > 0:
+                return entry.path
+        return None

@@ -71,6 +71,16 @@ def wait_until(what, condition, seconds=15):
         time.sleep(0.05)
 
 
+ROTATION, CLEAR = 300, 20  # seconds: the grid of the clock on which sensors rotate; what a test takes at most
+
+
+def stay_clear_of_rotation():
+    """Waits where a rotation is near: it would write what a test expects in memory, or in the journal."""
+    left = ROTATION - time.time() % ROTATION
+    if left < CLEAR:
+        time.sleep(left + 0.5)
+
+
 def fill_disk(path):
     """Writes to this file until there is no room."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
@@ -201,6 +211,7 @@ class Sensor:
         return self.host.command(GOPROBE, "-config", self.config)
 
     def start(self):
+        stay_clear_of_rotation()
         self.daemon = Daemon(self.lab, self.host.name, self.command())
         self.lab.daemons.append(self.daemon)
         wait_until(f"{self.host.name} captures", self.is_capturing)
@@ -283,6 +294,17 @@ class Lab:
             self._attach(host, bridge)
         for host in self.hosts:
             self._introduce(host)
+        for host in self.hosts:
+            self._await_link(bridge, f"port{host.number}")
+            self._await_link(host.namespace, "eth0")
+
+    def _await_link(self, namespace, link):
+        """The kernel connects a link that is up some time later, and drops what is sent before."""
+        def is_connected():
+            out = subprocess.run(["ip", "-n", namespace, "-j", "link", "show", link], check=True, capture_output=True).stdout
+            (state,) = json.loads(out)
+            return state["operstate"] == "UP" and state["qdisc"] != "noop"
+        wait_until(f"{link} is connected", is_connected)
 
     def _attach(self, host, bridge):
         ns = host.namespace

@@ -1,5 +1,6 @@
 """The web page in a real browser: Chromium asks real daemons about traffic that was really made."""
 
+import contextlib
 import json
 import os
 import socket
@@ -159,6 +160,17 @@ class Page(TestCase):
         self.b.open(self.url(**params))
         self.b.wait_for(phase)
 
+    def become(self, expected, get):
+        """As soon as the page shows it: after a click, a moment passes before it asks, and another before it draws."""
+        seen = []
+
+        def is_there():
+            seen[:] = [get()]
+            return seen == [expected]
+        with contextlib.suppress(AssertionError):
+            self.b.wait("the page shows it", is_there)
+        self.assertEqual([expected], seen)
+
     # ---- what is seen
 
     def test_talkers_are_the_traffic_that_was_made(self):
@@ -307,8 +319,8 @@ class Page(TestCase):
     def test_every_control_is_in_the_address(self):
         self.open()
         self.pick("input[name=direction][value=in]", "in", "true")
-        heads = [self.b.text_of(e).strip() for e in self.b.all(".talkers th")]
-        self.assertEqual(["Bytes in", "Share %", "Packets in"], heads[-3:])
+        self.become(["Bytes in", "Share %", "Packets in"],
+                    lambda: [self.b.text_of(e).strip() for e in self.b.all(".talkers th")][-3:])
         for selector, name, value in (("input[name=sort][value=packets]", "sort_by", "packets"),
                                       ("input[name=live]", "live", "false"), ("input[name=ascending]", "sort_ascending", "true"),
                                       ("input[name=preset][value='-6h']", "first", "-6h")):
@@ -320,7 +332,7 @@ class Page(TestCase):
         asked = self.b.params()
         self.b.driver.refresh()
         self.b.wait_for("done")
-        self.assertEqual(asked, self.b.params())
+        self.become(asked, self.b.params)
         self.assertTrue(self.b.one("input[name=column][value=time] + span"))
         self.assertTrue(self.b.js("return document.querySelector('input[name=column][value=time]').checked"))
 
@@ -358,21 +370,23 @@ class Page(TestCase):
         asked = len(self.silent.connections)
         self.open(phase="running", query_hosts="alpha,silent")
         self.b.wait("alpha's rows are there already", lambda: len(self.b.rows()) == 4)
-        self.assertEqual("1 of 2 hosts have answered", self.b.text(".progress span"))
-        self.assertEqual(["1 waiting", "1 ok"], [" ".join(self.b.text_of(e).split()[1:]) for e in self.b.all(".counts .badge")][::-1])
+        self.become("1 of 2 hosts have answered", lambda: self.b.text(".progress span"))
+        self.become(["1 ok", "1 waiting"], lambda: [" ".join(self.b.text_of(e).split()[1:]) for e in self.b.all(".counts .badge")])
         self.b.wait("traffic over time shows, of those that have answered", lambda: self.b.all(".legend li"))
         self.b.click(self.b.labelled("button.stop", " Cancel"))
         self.b.wait_for("canceled")
-        self.assertEqual(4, len(self.b.rows()))
+        self.become(4, lambda: len(self.b.rows()))
         self.assertIn("this is what had arrived", self.b.text(".badge.canceled"))
         wait_until("only the look for hosts still waits for the silent one", lambda: self.silent.waiting(asked) <= 1)
 
     def test_a_host_that_cannot_be_reached_is_named(self):
         self.open(query_hosts="alpha,deaf,unheard-of")
-        self.assertEqual(4, len(self.b.rows()))
+        self.become(4, lambda: len(self.b.rows()))
         self.b.click(self.b.labelled("button.link", "why 2 hosts"))
-        rows = {self.b.text_of(r.find_elements("css selector", "td")[0]): self.b.text_of(r) for r in self.b.all(".hosts tbody tr")}
-        self.assertEqual({"alpha", "deaf", "unheard-of"}, set(rows))
+        def named():
+            return {self.b.text_of(r.find_elements("css selector", "td")[0]): self.b.text_of(r) for r in self.b.all(".hosts tbody tr")}
+        self.become({"alpha", "deaf", "unheard-of"}, lambda: set(named()))
+        rows = named()
         self.assertIn("nobody.sock", rows["deaf"])
         self.assertIn("couldn't find endpoint configuration", rows["unheard-of"])
         self.b.click(self.b.labelled(".hosts .cell", "alpha"))
@@ -427,7 +441,7 @@ class Page(TestCase):
         self.b.open(self.url(door.port))
         self.b.wait("all rows are there", lambda: len(self.b.rows()) == 4)
         self.assertEqual([], self.b.all("#hosts"))
-        self.assertEqual(["Talkers", "Conversations"], [self.b.text_of(e) for e in self.b.all("[role=tab]")])
+        self.become(["Talkers", "Conversations"], lambda: [self.b.text_of(e) for e in self.b.all("[role=tab]")])
         self.b.wait("it says whose it is", lambda: self.b.text(".service") == "alpha")
         self.b.one(".legend li")
         self.assertEqual([], self.b.problems())

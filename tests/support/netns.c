@@ -51,15 +51,49 @@ void gp_netns_ip(const char *args)
         fail_msg("ip %s", args);
 }
 
+static bool is_running(const char *iface)
+{
+    struct ifreq ifr = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", iface);
+    assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &ifr), 0);
+    close(fd);
+    return ifr.ifr_flags & IFF_RUNNING;
+}
+
+static void set_up(const char *iface)
+{
+    char args[64];
+    snprintf(args, sizeof args, "link set %s up", iface);
+    gp_netns_ip(args);
+}
+
+/* The kernel connects a link that is up some time later, and drops what is sent before. It says "running"
+ * just before it is done, and keeps others from changing links meanwhile: the second command waits for it. */
+static void await_running(const char *iface)
+{
+    for (unsigned tries = 0; tries < 1000 && !is_running(iface); tries++)
+        usleep(10000);
+    if (!is_running(iface))
+        fail_msg("%s does not run", iface);
+    set_up(iface);
+}
+
+void gp_netns_up(const char *iface)
+{
+    set_up(iface);
+    await_running(iface);
+}
+
 void gp_netns_add_pair(const char *a, const char *b)
 {
     char args[128];
     snprintf(args, sizeof args, "link add %s type veth peer name %s", a, b);
     gp_netns_ip(args);
-    snprintf(args, sizeof args, "link set %s up", a);
-    gp_netns_ip(args);
-    snprintf(args, sizeof args, "link set %s up", b);
-    gp_netns_ip(args);
+    set_up(a); /* runs when its peer is up */
+    gp_netns_up(b);
+    await_running(a);
 }
 
 int gp_netns_open_tun(const char *name)

@@ -11,6 +11,8 @@
 bool gp_netns_enter(void);
 /* Runs "ip <args>"; fails the running test if that fails. */
 void gp_netns_ip(const char *args);
+/* The link is up, and takes packets. */
+void gp_netns_up(const char *iface);
 /* A pair of links, both up: what is sent on one arrives at the other. */
 void gp_netns_add_pair(const char *a, const char *b);
 

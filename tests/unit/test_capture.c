@@ -338,7 +338,7 @@ static void a_capture_outlives_down_and_up(void **state)
         gp_netns_ip("link set vb down");
         usleep(200000);
         assert_false(gp_capture_failed(c, NULL));
-        gp_netns_ip("link set vb up");
+        gp_netns_up("vb");
         send_flows_on(fd, 50);
         await_packets(c, 150 * round);
     }
@@ -390,7 +390,7 @@ static void a_renamed_link_ends_the_capture(void **state)
     await_packets(c, 100);
     gp_netns_ip("link set vb down");
     gp_netns_ip("link set vb name vc");
-    gp_netns_ip("link set vc up");
+    gp_netns_up("vc");
     gp_error why = await_failure(c);
     assert_non_null(strstr(why.msg, "'vb'"));
     assert_non_null(strstr(why.msg, "renamed"));
@@ -416,8 +416,7 @@ static void set_link_type(int tun, const char *name, int type)
     snprintf(args, sizeof args, "link set %s down", name);
     gp_netns_ip(args);
     assert_int_equal(ioctl(tun, TUNSETLINK, type), 0);
-    snprintf(args, sizeof args, "link set %s up", name);
-    gp_netns_ip(args);
+    gp_netns_up(name);
 }
 
 static int need_tun(const char *name)
@@ -616,7 +615,7 @@ static void the_kernel_counts_without_ethernet(void **state)
     await_packets(c, 20);
     gp_netns_ip("link set tun7 down");
     usleep(300000);
-    gp_netns_ip("link set tun7 up");
+    gp_netns_up("tun7");
     usleep(300000);
     write_packets(tun, 20);
     await_packets(c, 40);

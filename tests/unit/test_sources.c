@@ -225,7 +225,7 @@ static void raw_ip_links_are_read(void **state)
     gp_capconfig_default(&cfg);
     assert_int_equal(gp_source_open_ring(&none, "tun9", &cfg, &err), GP_ENOTFOUND);
     assert_non_null(strstr(err.msg, "'tun9' is not up"));
-    gp_netns_ip("link set tun9 up");
+    gp_netns_up("tun9");
     gp_source *s = open_source(gp_source_open_ring, "tun9", &cfg);
     size_t len = gp_test_ip(&tcp, ip);
     for (unsigned i = 0; i < 7; i++)

@@ -184,13 +184,21 @@ static void put_counters(gp_buf *out, const gp_counters *c)
                   (unsigned long long)c->pkts_sent);
 }
 
+/* The day an answer ends on; 0 without traffic, -1 where it ends now, on whatever day that is. */
+static long long last_day_of(const gp_result *r)
+{
+    if (r->last.sec < 1 << 30)
+        return 0;
+    return r->last.sec > first_day + 2 * MOST_DAYS * DAY ? -1 : (long long)r->last.sec / DAY;
+}
+
 /* Everything but how it was found. */
 static void put_answer(gp_buf *out, const gp_result *r)
 {
     gp_buf_printf(out, "hits %llu blocks %llu days %llu/%llu %lld to %lld", (unsigned long long)r->hits_total,
                   (unsigned long long)r->stats.blocks_processed,
                   (unsigned long long)r->stats.directories_processed, (unsigned long long)r->stats.workloads,
-                  (long long)r->first.sec, r->last.sec < 1 << 30 ? 0LL : (long long)r->last.sec / DAY);
+                  (long long)r->first.sec, last_day_of(r));
     put_counters(out, &r->totals);
     for (size_t i = 0; i < r->n_rows; i++) {
         const gp_row *row = &r->rows[i];
