@@ -1,3 +1,6 @@
+# Seconds after which a test has hung: many times what the slowest takes on a busy machine.
+set(GP_TEST_HANGS 600)
+
 # gp_library(name SOURCES ... [LIBS ...]): a static library whose headers are included by their path
 # from the top of the tree ("proto/base/error.h").
 function(gp_library name)
@@ -30,7 +33,7 @@ function(gp_unit_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} gp::cmocka)
   target_compile_definitions(${name} PRIVATE GP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${GP_TEST_HANGS})
 endfunction()
 
 # gp_fuzz_target(name SOURCES ... [LIBS ...] [CORPUS dir]): a libFuzzer target. With GP_FUZZ it fuzzes;
@@ -54,7 +57,7 @@ function(gp_fuzz_target name)
   endif()
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS})
-  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${GP_TEST_HANGS})
 endfunction()
 
 # gp_embed_files(target folder symbol): compiles all files of a folder, but sums, into a target. The target
