@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +11,7 @@ import lab
 from lab import GOQUERY, Lab, Sensor, TestCase, http_request, wait_until
 
 GENDB = os.path.join(lab.BUILD, "tests", "bench", "gp-gendb")
-DAYS, FLOWS = 6, 3000  # a day has 288 blocks; the question below takes seconds
+FLOWS = 3000  # a block; a day has 288 of them
 QUESTION = {"query": "time,iface,sip,dip,dport,proto", "ifaces": "eth0", "first": "1704000000", "last": "1706000000",
             "num_results": 1, "sort_by": "bytes"}
 
@@ -26,15 +27,22 @@ class Cancel(TestCase):
     def setUp(self):
         self.lab = self.enterContext(Lab("alpha"))
         self.sensor = Sensor(self.lab.alpha)
-        subprocess.run([GENDB, self.sensor.db, str(DAYS), "288", str(FLOWS)], check=True, stderr=subprocess.DEVNULL)
         self.sensor.start()
         self.pid = self.sensor.daemon.process.pid
+        for days in (6, 12, 23):  # as many as this machine needs to be busy for a while
+            self.whole = self.time_of_question(days)
+            if self.whole > 1:
+                return
+
+    def time_of_question(self, days):
+        """Processor time of the question asked to the end."""
+        shutil.rmtree(os.path.join(self.sensor.db, "eth0"), ignore_errors=True)
+        subprocess.run([GENDB, self.sensor.db, str(days), "288", str(FLOWS)], check=True, stderr=subprocess.DEVNULL)
         before = cpu(self.pid)
         status, _, body = http_request(self.sensor.socket, "POST", "/_query", QUESTION)
         self.assertEqual(200, status, body)
         self.assertGreater(json.loads(body)["summary"]["hits"]["total"], 1000000)
-        self.whole = cpu(self.pid) - before
-        self.assertGreater(self.whole, 0.8, "this machine is too fast for this test")
+        return cpu(self.pid) - before
 
     def spent(self, act):
         """Processor time of the sensor from the act until it stands still."""

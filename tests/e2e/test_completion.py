@@ -7,15 +7,15 @@ import re
 import select
 import subprocess
 import tempfile
-import time
 import unittest
 
 import lab
-from lab import GOQUERY, GPCTL
+from lab import GOQUERY, GPCTL, wait_until
 
 GPDB = os.path.join(lab.BUILD, "client", "gpdb", "gpdb")
 FOLDER = os.path.join(lab.TOP, "deploy", "completion")
 GENDB = os.path.join(lab.BUILD, "tests", "bench", "gp-gendb")
+MARK = "@@@"  # around what a shell says to this test
 
 
 class Completion(unittest.TestCase):
@@ -52,32 +52,35 @@ class Completion(unittest.TestCase):
         return [text.split("\t")[0] for text in out.stdout.splitlines()]
 
     def zsh(self, program, line):
-        """What the line becomes when TAB is typed behind it."""
-        startup = (f"autoload -Uz compinit; compinit -u -d {self.dir}/zcompdump; "
-                   f"_our() {{ source {FOLDER}/{program}.zsh; }}; compdef _our {program}; PS1='> '; unsetopt beep")
+        """What the line becomes when TAB is typed behind it: the key completes, and prints the line as it is then."""
+        startup = f"""
+            autoload -Uz compinit; compinit -u -d {self.dir}/zcompdump
+            _our() {{ source {FOLDER}/{program}.zsh; }}; compdef _our {program}
+            _tab() {{ zle complete-word; print -r -- "{MARK}$BUFFER{MARK}"; }}; zle -N _tab; bindkey '\t' _tab
+            PS1='{MARK}> '; unsetopt beep"""
         with open(os.path.join(self.dir, ".zshrc"), "w", encoding="utf-8") as f:
             f.write(startup + "\n")
         pid, fd = pty.fork()
         if pid == 0:
             os.execve("/usr/bin/zsh", ["zsh", "-i"], self.env)
         try:
-            self.read_until(fd, "> ")
+            self.read_until(fd, f"{MARK}> ")
             os.write(fd, line.encode() + b"\t")
-            time.sleep(1.5)
-            os.write(fd, b"\x01print -r -- '\x05'\n")  # show the line as it is now
-            return self.read_until(fd, "\n> ", 4)
+            return self.read_until(fd, f"{MARK}([^>].*){MARK}")[1]
         finally:
             os.close(fd)
             os.waitpid(pid, 0)
 
-    @staticmethod
-    def read_until(fd, text, seconds=15):
+    def read_until(self, fd, pattern):
+        """The match, in what the terminal shows apart from colours and movements."""
         seen = ""
-        deadline = time.monotonic() + seconds
-        while text not in seen.replace("\r", "") and time.monotonic() < deadline:
+
+        def is_there():
+            nonlocal seen
             if select.select([fd], [], [], 0.2)[0]:
                 seen += os.read(fd, 65536).decode(errors="replace")
-        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen)
+            return re.search(pattern, re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", seen))
+        return wait_until(f"the shell shows {pattern!r}", is_there)
 
     def test_bash(self):
         self.assertEqual(["made-eth0"], self.bash("goquery", "-d", self.db, "-i", "made-e"))

@@ -47,7 +47,17 @@ class Nanomsg(TestCase):
         exchange_udp(self.lab.alpha, self.lab.beta, 53, 7, 5, 100)
         exchange_udp(self.lab.beta, self.lab.gamma, 53, 3, 3, 600, version=6)
         ping(self.lab.gamma, self.lab.alpha, 4, 56)
-        time.sleep(0.5)
+        self.settle()
+
+    def settle(self):
+        """Until no sensor counts more packets."""
+        seen = [None]
+
+        def is_quiet():
+            time.sleep(0.3)
+            seen.append([sums(self.ask_directly(name)["rows"]) for name in self.sensors])
+            return seen[-1] == seen[-2]
+        wait_until("all packets are counted", is_quiet)
 
     def ask(self):
         question = {"query": COLUMNS, "query_hosts": "any", "ifaces": "any", "first": "-1h", "live": True,
@@ -92,7 +102,7 @@ class Nanomsg(TestCase):
         self.assertLess(self.expect("beta"), 1.5)
         beta.start()
         exchange_udp(self.lab.alpha, self.lab.beta, 53, 7, 5, 100)
-        time.sleep(0.5)
+        self.settle()
         self.expect()
 
     def test_hosts_that_are_cut_off_are_named(self):
