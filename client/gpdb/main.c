@@ -22,11 +22,6 @@ static bool has_name(char *const *list, size_t n, const char *name)
     return false;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 gp_code select_ifaces(const options *o, const char *db, char ***out, size_t *n, gp_error *err)
 {
     char **all = NULL;
@@ -47,15 +42,7 @@ gp_code select_ifaces(const options *o, const char *db, char ***out, size_t *n, 
             code = gp_strlist_add(out, n, o->ifaces[i], err);
     }
     gp_strlist_free(all, n_all);
-    if (code != GP_OK) {
-        gp_strlist_free(*out, *n);
-        *out = NULL;
-        *n = 0;
-        return code;
-    }
-    if (*n)
-        qsort(*out, *n, sizeof **out, compare_names);
-    return GP_OK;
+    return gp_strlist_finish(out, n, code);
 }
 
 static gp_code run(const options *o, int *exit_code, gp_error *err)

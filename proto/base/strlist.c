@@ -25,3 +25,20 @@ void gp_strlist_free(char **list, size_t n)
         free(list[i]);
     free(list);
 }
+
+static int compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+gp_code gp_strlist_finish(char ***list, size_t *n, gp_code code)
+{
+    if (code == GP_OK && *n > 0)
+        qsort(*list, *n, sizeof **list, compare_strings);
+    if (code != GP_OK) {
+        gp_strlist_free(*list, *n);
+        *list = NULL;
+        *n = 0;
+    }
+    return code;
+}

@@ -1,6 +1,7 @@
 #include "sensor/capture/journalfile.h"
 
 #include "proto/base/buf.h"
+#include "proto/base/fileio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,15 +140,9 @@ static bool take_session(cursor *c, gp_session *s)
 
 static gp_code write_at(const gp_journalfile *f, uint64_t at, const void *data, size_t len, gp_error *err)
 {
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pwrite(f->fd, (const char *)data + done, len - done, (off_t)(at + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return gp_fail_errno(err, n ? errno : EIO, "cannot write to the journal '%s'", f->name);
-        done += (size_t)n;
-    }
-    return GP_OK;
+    if (gp_pwrite_all(f->fd, data, len, at))
+        return GP_OK;
+    return gp_fail_errno(err, errno, "cannot write to the journal '%s'", f->name);
 }
 
 /* The payload is in f->frame behind the room for the header. */

@@ -11,11 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 gp_code gp_links_list(char ***out, size_t *n, gp_error *err)
 {
     *out = NULL;
@@ -27,15 +22,7 @@ gp_code gp_links_list(char ***out, size_t *n, gp_error *err)
     for (struct if_nameindex *i = list; i->if_index && code == GP_OK; i++)
         code = gp_strlist_add(out, n, i->if_name, err);
     if_freenameindex(list);
-    if (code != GP_OK) {
-        gp_strlist_free(*out, *n);
-        *out = NULL;
-        *n = 0;
-        return code;
-    }
-    if (*n)
-        qsort(*out, *n, sizeof **out, compare_names);
-    return GP_OK;
+    return gp_strlist_finish(out, n, code);
 }
 
 bool gp_link_usable(const char *iface)

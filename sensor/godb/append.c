@@ -1,5 +1,6 @@
 #include "sensor/godb/append.h"
 
+#include "proto/base/fileio.h"
 #include "proto/base/filestamp.h"
 #include "sensor/godb/blockfilter.h"
 #include "sensor/godb/blocksums.h"
@@ -213,16 +214,9 @@ const gp_blockmeta *gp_appender_meta(const gp_appender *a)
 static gp_code write_exact(const gp_appender *a, int fd, const void *data, size_t len, uint64_t offset,
                            const char *what, gp_error *err)
 {
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pwrite(fd, (const char *)data + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return gp_fail_errno(err, n ? errno : ENOSPC, "cannot write '%s/%s/%s'", a->month_path, a->name,
-                                 what);
-        done += (size_t)n;
-    }
-    return GP_OK;
+    if (gp_pwrite_all(fd, data, len, offset))
+        return GP_OK;
+    return gp_fail_errno(err, errno, "cannot write '%s/%s/%s'", a->month_path, a->name, what);
 }
 
 gp_code gp_appender_column(gp_appender *a, gp_column col, gp_codec_type codec, const void *stored,

@@ -1,5 +1,6 @@
 #include "sensor/godb/dayindex.h"
 
+#include "proto/base/fileio.h"
 #include "sensor/godb/bitpack.h"
 #include "sensor/godb/daypath.h"
 #include "sensor/godb/topports.h"
@@ -159,17 +160,6 @@ static gp_code list_ports(indexer *x, gp_day_index_report *out, gp_error *err)
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
-static gp_code write_all(int fd, const gp_buf *bytes)
-{
-    for (size_t done = 0; done < bytes->len;) {
-        ssize_t n = write(fd, bytes->data + done, bytes->len - done);
-        if (n < 0 && errno != EINTR)
-            return GP_EIO;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return GP_OK;
-}
-
 /* Its permissions and, if this process may say so, its owner are those of the day's other files: a goprobe
  * that is not root goes on writing to it. */
 static gp_code fill_file(const gp_day *d, int fd, const gp_buf *bytes)
@@ -180,8 +170,7 @@ static gp_code fill_file(const gp_day *d, int fd, const gp_buf *bytes)
     if ((st.st_uid != geteuid() || st.st_gid != getegid()) && fchown(fd, st.st_uid, st.st_gid) != 0 &&
         errno != EPERM)
         return GP_EIO;
-    gp_code code = write_all(fd, bytes);
-    return code == GP_OK && fsync(fd) != 0 ? GP_EIO : code;
+    return gp_pwrite_all(fd, bytes->data, bytes->len, 0) && fsync(fd) == 0 ? GP_OK : GP_EIO;
 }
 
 /* The folder is locked: what has this name was left by a process that is no more. */

@@ -31,11 +31,6 @@ static bool is_folder(int at, const struct dirent *e)
     return fstatat(at, e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 gp_code gp_db_list_ifaces(const char *db, char ***out, size_t *n, gp_error *err)
 {
     *out = NULL;
@@ -48,15 +43,7 @@ gp_code gp_db_list_ifaces(const char *db, char ***out, size_t *n, gp_error *err)
         if (is_folder(dirfd(dir), e))
             code = gp_strlist_add(out, n, e->d_name, err);
     closedir(dir);
-    if (code != GP_OK) {
-        gp_strlist_free(*out, *n);
-        *out = NULL;
-        *n = 0;
-        return code;
-    }
-    if (*n)
-        qsort(*out, *n, sizeof **out, compare_names);
-    return GP_OK;
+    return gp_strlist_finish(out, n, code);
 }
 
 typedef struct day_list {

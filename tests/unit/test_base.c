@@ -1,7 +1,9 @@
 #include "proto/base/buf.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
+#include "proto/base/fileio.h"
 #include "proto/base/log.h"
+#include "proto/base/strlist.h"
 #include "proto/base/suggest.h"
 #include "proto/flow/flow.h"
 
@@ -200,6 +202,44 @@ static void waits_end_in_time(void **state)
     assert_true(gp_clock_after(INT64_MAX) == GP_CLOCK_NEVER);
 }
 
+static void lists_of_names_are_finished(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"wlan0", "eth0", "lo", "eth10", "Eth0"};
+    static const char *const sorted[] = {"Eth0", "eth0", "eth10", "lo", "wlan0"};
+    enum { N = sizeof names / sizeof names[0] };
+    char **list = NULL;
+    size_t n = 0;
+    assert_int_equal(gp_strlist_finish(&list, &n, GP_OK), GP_OK);
+    assert_null(list);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(gp_strlist_add(&list, &n, names[i], NULL), GP_OK);
+    assert_int_equal(gp_strlist_finish(&list, &n, GP_OK), GP_OK);
+    assert_int_equal(n, N);
+    for (unsigned i = 0; i < N; i++)
+        assert_string_equal(list[i], sorted[i]);
+    assert_int_equal(gp_strlist_finish(&list, &n, GP_EIO), GP_EIO);
+    assert_null(list);
+    assert_int_equal(n, 0);
+}
+
+static void pieces_are_written_where_they_belong(void **state)
+{
+    (void)state;
+    char seen[8];
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    assert_true(gp_pwrite_all(fileno(f), "world", 5, 3));
+    assert_true(gp_pwrite_all(fileno(f), "hello", 3, 0));
+    assert_true(gp_pwrite_all(fileno(f), NULL, 0, 100));
+    assert_int_equal(pread(fileno(f), seen, sizeof seen, 0), sizeof seen);
+    assert_memory_equal(seen, "helworld", sizeof seen);
+    fclose(f);
+    errno = 0;
+    assert_false(gp_pwrite_all(-1, "x", 1, 0));
+    assert_int_equal(errno, EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +251,8 @@ int main(void)
         cmocka_unit_test(addresses_round_trip),
         cmocka_unit_test(addresses_are_written_as_by_inet_ntop),
         cmocka_unit_test(waits_end_in_time),
+        cmocka_unit_test(lists_of_names_are_finished),
+        cmocka_unit_test(pieces_are_written_where_they_belong),
         cmocka_unit_test(log_writes_one_line_per_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

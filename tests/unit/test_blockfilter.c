@@ -4,8 +4,10 @@
 #include "sensor/godb/skip.h"
 #include "sensor/godb/verify.h"
 #include "sensor/godb/writer.h"
+#include "tests/support/daycheck.h"
 #include "tests/support/files.h"
 #include "tests/support/gendb.h"
+#include "tests/support/questions.h"
 #include "tests/support/tempdir.h"
 
 #include <setjmp.h>
@@ -119,7 +121,6 @@ typedef struct answer {
 static void prepare(const char *cond, gp_stmt *stmt)
 {
     gp_args a;
-    gp_problem problem = GP_PROBLEM_INIT;
     gp_args_init(&a);
     gp_args_set(&a.query, "sip,dip,dport,proto", NULL);
     gp_args_set(&a.ifaces, "eth0", NULL);
@@ -127,11 +128,7 @@ static void prepare(const char *cond, gp_stmt *stmt)
     gp_args_set(&a.first, "0", NULL);
     gp_args_set(&a.format, "json", NULL);
     a.num_results = 10;
-    assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
-    if (gp_args_prepare(&a, time(NULL), stmt, &problem) != GP_OK)
-        fail_msg("%s: %s", cond, problem.detail);
-    gp_problem_free(&problem);
-    gp_args_free(&a);
+    gp_test_prepare(&a, stmt);
 }
 
 static answer ask(const char *db, const char *cond)
@@ -302,33 +299,6 @@ static void only_addresses_that_are_asked_for_tell(void **state)
 
 /* ---- check --------------------------------------------------------------------------------------------- */
 
-static void take(void *ctx, const gp_finding *f)
-{
-    unsigned *notes = ctx;
-    assert_false(f->damage);
-    assert_non_null(strstr(f->text, ".blockfilter"));
-    ++*notes;
-}
-
-static unsigned notes_of_check(const char *db)
-{
-    unsigned notes = 0;
-    const gp_finding_sink sink = {take, &notes};
-    gp_day_folder *folders = NULL;
-    gp_codec *codec = NULL;
-    gp_day_verdict v;
-    size_t n = 0;
-    assert_int_equal(gp_codec_new(&codec, NULL), GP_OK);
-    assert_int_equal(gp_day_folders_list(db, "eth0", &sink, &folders, &n, NULL), GP_OK);
-    assert_int_equal(n, 1);
-    assert_int_equal(gp_day_verify(&folders[0], codec, &sink, &v, NULL), GP_OK);
-    assert_int_equal(v.n_intact, N_BLOCKS);
-    gp_day_verdict_free(&v);
-    gp_day_folders_free(folders, n);
-    gp_codec_free(codec);
-    return notes;
-}
-
 /* A record that passes its check and lacks addresses nevertheless. */
 static void a_filter_that_denies_is_noted(void **state)
 {
@@ -338,12 +308,12 @@ static void a_filter_that_denies_is_noted(void **state)
     const gp_addr_marks marks = {.marks = &one, .n = 1};
     gp_day *day = open_day(*state);
     const gp_block_info *b = &gp_day_meta(day)->blocks[0];
-    assert_int_equal(notes_of_check(*state), 0);
+    assert_int_equal(gp_test_notes_of_check(*state, ".blockfilter"), 0);
     gp_blockfilter_put(&record, gp_block_fingerprint(GP_FINGERPRINT_START, b), b, &marks);
     assert_int_equal(record.len, gp_blockfilter_size(b));
     filter_path(*state, path);
     gp_test_write(path, (const uint8_t *)record.data, record.len);
-    assert_int_equal(notes_of_check(*state), 1);
+    assert_int_equal(gp_test_notes_of_check(*state, ".blockfilter"), 1);
     gp_day_close(day);
     gp_buf_free(&record);
 }

@@ -4,6 +4,7 @@
 #include "sensor/godb/topports.h"
 #include "sensor/godb/verify.h"
 #include "sensor/godb/writer.h"
+#include "tests/support/daycheck.h"
 #include "tests/support/faults.h"
 #include "tests/support/files.h"
 #include "tests/support/gendb.h"
@@ -158,34 +159,6 @@ static void holes_are_filled(void **state)
     }
 }
 
-/* Counts the notes of a check; each names the list. */
-static void take_note(void *ctx, const gp_finding *f)
-{
-    unsigned *notes = ctx;
-    assert_false(f->damage);
-    assert_non_null(strstr(f->text, ".topports"));
-    ++*notes;
-}
-
-static unsigned notes_of_check(const fixture *f)
-{
-    unsigned notes = 0;
-    const gp_finding_sink sink = {take_note, &notes};
-    gp_day_folder *folders = NULL;
-    gp_codec *codec = NULL;
-    gp_day_verdict v;
-    size_t n = 0;
-    assert_int_equal(gp_codec_new(&codec, NULL), GP_OK);
-    assert_int_equal(gp_day_folders_list(f->db, "eth0", &sink, &folders, &n, NULL), GP_OK);
-    assert_int_equal(n, 1);
-    assert_int_equal(gp_day_verify(&folders[0], codec, &sink, &v, NULL), GP_OK);
-    assert_int_equal(v.n_intact, v.n_blocks);
-    gp_day_verdict_free(&v);
-    gp_day_folders_free(folders, n);
-    gp_codec_free(codec);
-    return notes;
-}
-
 /* A block of its own for each number; uncompressed, so that few make a large day. */
 static void append_block(const fixture *f, unsigned number)
 {
@@ -215,11 +188,11 @@ static void large_days_get_a_list_of_ports(void **state)
     assert_int_equal(indexed(f, true).added, 1);
     assert_int_equal(indexed(f, false).added, 1);
     assert_int_equal(indexed(f, false).added, 0);
-    assert_int_equal(notes_of_check(f), 0);
+    assert_int_equal(gp_test_notes_of_check(f->db, ".topports"), 0);
     append_block(f, MANY);
-    assert_int_equal(notes_of_check(f), 1);
+    assert_int_equal(gp_test_notes_of_check(f->db, ".topports"), 1);
     assert_int_equal(indexed(f, false).added, 1);
-    assert_int_equal(notes_of_check(f), 0);
+    assert_int_equal(gp_test_notes_of_check(f->db, ".topports"), 0);
     assert_int_equal(gp_codec_new(&codec, NULL), GP_OK);
     gp_day *day = open_day(f);
     assert_int_equal(gp_portsums_of_day(day, codec, &sums, NULL), GP_OK);
@@ -229,7 +202,7 @@ static void large_days_get_a_list_of_ports(void **state)
     assert_int_equal(gp_topports_encode(sums, 50, gp_day_meta(day), codec, &file, NULL), GP_OK);
     snprintf(path, sizeof path, "%s/.topports", gp_day_path(day));
     gp_test_write(path, (const uint8_t *)file.data, file.len);
-    assert_int_equal(notes_of_check(f), 1);
+    assert_int_equal(gp_test_notes_of_check(f->db, ".topports"), 1);
     https->sums[80].bytes_rcvd++;
     assert_int_equal(gp_topports_encode(sums, 50, gp_day_meta(day), codec, &file, NULL), GP_ECORRUPT);
     gp_day_close(day);

@@ -3,6 +3,7 @@
 #include "sensor/godb/reader.h"
 #include "sensor/godb/writer.h"
 #include "tests/support/files.h"
+#include "tests/support/questions.h"
 #include "tests/support/tempdir.h"
 
 #include <setjmp.h>
@@ -114,7 +115,6 @@ typedef struct query {
 static void prepare(const query *q, gp_stmt *stmt)
 {
     gp_args a;
-    gp_problem problem = GP_PROBLEM_INIT;
     gp_args_init(&a);
     gp_args_set(&a.query, q->type, NULL);
     gp_args_set(&a.ifaces, q->ifaces ? q->ifaces : "any", NULL);
@@ -131,11 +131,7 @@ static void prepare(const query *q, gp_stmt *stmt)
     a.low_mem = q->low_mem;
     a.live = q->live;
     a.max_mem_pct = q->max_mem_pct;
-    assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
-    if (gp_args_prepare(&a, time(NULL), stmt, &problem) != GP_OK)
-        fail_msg("%s: %s", q->type, problem.n_errors ? problem.errors[0].message : problem.detail);
-    gp_problem_free(&problem);
-    gp_args_free(&a);
+    gp_test_prepare(&a, stmt);
 }
 
 static int64_t round_up(int64_t ts, int64_t bin)

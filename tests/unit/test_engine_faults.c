@@ -4,6 +4,7 @@
 #include "sensor/godb/engine.h"
 #include "sensor/godb/reader.h"
 #include "tests/support/gendb.h"
+#include "tests/support/questions.h"
 #include "tests/support/tempdir.h"
 
 #include <fcntl.h>
@@ -34,7 +35,6 @@ static const char all[] = "sip,dip,dport,proto";
 static void prepare(const char *type, const char *cond, int64_t first, gp_stmt *stmt)
 {
     gp_args a;
-    gp_problem problem = GP_PROBLEM_INIT;
     char from[NAME_LEN];
     snprintf(from, sizeof from, "%lld", (long long)first);
     gp_args_init(&a);
@@ -45,11 +45,7 @@ static void prepare(const char *type, const char *cond, int64_t first, gp_stmt *
     gp_args_set(&a.last, "1704240000", NULL);
     gp_args_set(&a.format, "json", NULL);
     a.num_results = 100000;
-    assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
-    if (gp_args_prepare(&a, time(NULL), stmt, &problem) != GP_OK)
-        fail_msg("%s: %s", type, problem.n_errors ? problem.errors[0].message : problem.detail);
-    gp_problem_free(&problem);
-    gp_args_free(&a);
+    gp_test_prepare(&a, stmt);
 }
 
 static void ask(const fixture *fx, const char *type, const char *cond, int64_t first,

@@ -6,6 +6,7 @@
 #include "sensor/godb/topports.h"
 #include "sensor/godb/writer.h"
 #include "tests/support/files.h"
+#include "tests/support/questions.h"
 #include "tests/support/tempdir.h"
 
 #include <setjmp.h>
@@ -154,7 +155,6 @@ typedef struct query {
 static void prepare(const query *q, gp_stmt *stmt)
 {
     gp_args a;
-    gp_problem problem = GP_PROBLEM_INIT;
     char time_text[32];
     gp_args_init(&a);
     gp_args_set(&a.query, q->type, NULL);
@@ -170,11 +170,7 @@ static void prepare(const query *q, gp_stmt *stmt)
     a.in = q->in;
     a.out = q->out;
     a.live = q->live;
-    assert_int_equal(gp_args_set_defaults(&a, time(NULL), NULL), GP_OK);
-    if (gp_args_prepare(&a, time(NULL), stmt, &problem) != GP_OK)
-        fail_msg("%s: %s", q->type, problem.n_errors ? problem.errors[0].message : problem.detail);
-    gp_problem_free(&problem);
-    gp_args_free(&a);
+    gp_test_prepare(&a, stmt);
 }
 
 static void put_counters(gp_buf *out, const gp_counters *c)
