@@ -36,9 +36,9 @@ install_missing() {
     done
     [ "${#missing[@]}" -eq 0 ] && return 0
     say "installing ${missing[*]}"
-    as_root apt-get update -qq
+    as_root apt-get -o Acquire::Retries=3 update -qq
     # RUNLEVEL=1: services of packages (prometheus) are installed, not started.
-    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # build PRESET: configures and builds build/PRESET.
