@@ -2,6 +2,8 @@
 
 #include "proto/auth/tokens.h"
 
+#include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,8 @@
 enum { EXIT_USAGE = 2 };
 
 typedef struct request {
-    const char *verb, *name, *file, *scopes;
+    const char *verb, *name, *file, *scopes, *group;
+    gid_t gid; /* of `group` */
     bool help;
 } request;
 
@@ -20,12 +23,17 @@ static void print_help(const char *program, FILE *to)
         "%s token - make, list and remove the tokens by which clients are known\n"
         "\n"
         "Usage:\n"
-        "  %s token new NAME --file FILE [--scopes query,control]\n"
+        "  %s token new NAME --file FILE [--scopes query,control] [--group GROUP]\n"
         "  %s token list --file FILE\n"
         "  %s token remove NAME --file FILE\n"
         "\n"
         "new prints the token, once: FILE keeps a salted hash of it only. A running service reads FILE\n"
         "again by itself. Scopes: query (the default) may ask, control may change settings.\n"
+        "\n"
+        "--group lets a group read FILE, for a service with a user of its own. Without, a new FILE is for "
+        "its\n"
+        "owner; if root makes it in a folder of root's with another group (the packages' /etc/goprobe), for\n"
+        "that group, too.\n"
         "\n"
         "Example:\n"
         "  (umask 077; %s token new gpctl --file tokens --scopes query,control >gpctl.token)\n",
@@ -46,6 +54,17 @@ static bool take_flag(const char *name, char **argv, int argc, int *i, const cha
     return true;
 }
 
+static gp_code find_group(const char *name, gid_t *out, gp_error *err)
+{
+    errno = 0;
+    const struct group *group = getgrnam(name); /* one thread */
+    if (!group)
+        return errno ? gp_fail_errno(err, errno, "cannot look up the group %s", name)
+                     : gp_fail(err, GP_EINVAL, "there is no group named '%s'", name);
+    *out = group->gr_gid;
+    return GP_OK;
+}
+
 static gp_code parse(int argc, char **argv, request *r, gp_error *err)
 {
     *r = (request){.scopes = "query"};
@@ -55,7 +74,8 @@ static gp_code parse(int argc, char **argv, request *r, gp_error *err)
             return GP_OK;
         }
         if (take_flag("--file", argv, argc, &i, &r->file) ||
-            take_flag("--scopes", argv, argc, &i, &r->scopes))
+            take_flag("--scopes", argv, argc, &i, &r->scopes) ||
+            take_flag("--group", argv, argc, &i, &r->group))
             continue;
         if (argv[i][0] == '-' || r->name)
             return gp_fail(err, GP_EINVAL, "unexpected argument: %s", argv[i]);
@@ -71,7 +91,9 @@ static gp_code parse(int argc, char **argv, request *r, gp_error *err)
                        lists ? "token list takes no name" : "the name of the token is missing");
     if (!r->file || !*r->file)
         return gp_fail(err, GP_EINVAL, "the tokens file is missing (--file FILE)");
-    return GP_OK;
+    if (r->group && strcmp(r->verb, "new") != 0)
+        return gp_fail(err, GP_EINVAL, "token %s takes no --group", r->verb);
+    return r->group ? find_group(r->group, &r->gid, err) : GP_OK;
 }
 
 static gp_code make(const request *r, gp_tokens *t, gp_error *err)
@@ -84,7 +106,7 @@ static gp_code make(const request *r, gp_tokens *t, gp_error *err)
     if (rc == GP_OK)
         rc = gp_tokens_add(t, r->name, scopes, token, err);
     if (rc == GP_OK)
-        rc = gp_tokens_save(t, r->file, err);
+        rc = gp_tokens_save(t, r->file, r->group ? &r->gid : NULL, err);
     if (rc == GP_OK && (printf("%s\n", token) < 0 || fflush(stdout) != 0))
         rc = gp_fail(err, GP_EIO, "cannot print the token: remove it and make another");
     return rc;
@@ -117,7 +139,7 @@ static gp_code run(const request *r, gp_error *err)
     else if (!r->name)
         rc = list(&t, err);
     else if ((rc = gp_tokens_remove(&t, r->name, err)) == GP_OK)
-        rc = gp_tokens_save(&t, r->file, err);
+        rc = gp_tokens_save(&t, r->file, NULL, err);
     gp_tokens_free(&t);
     return rc;
 }

@@ -1,7 +1,8 @@
 /*
  * token_command.h - the command "token" of goprobe and global-query:
  *
- *   goprobe token new NAME --file FILE [--scopes query,control]   prints the token, keeps its hash in FILE
+ *   goprobe token new NAME --file FILE [--scopes query,control] [--group GROUP]
+ *     prints the token, keeps its hash in FILE, which GROUP may read
  *   goprobe token list --file FILE
  *   goprobe token remove NAME --file FILE
  */

@@ -279,19 +279,45 @@ void gp_tokens_write(const gp_tokens *t, gp_buf *out)
     }
 }
 
-/* The service must still be able to read what it could read before. */
-static bool keep_access(int fd, const char *path)
+static bool share(int fd, gid_t group, mode_t mode)
 {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return errno == ENOENT;
-    return fchown(fd, st.st_uid, st.st_gid) == 0 && fchmod(fd, st.st_mode & 0777) == 0;
+    return fchown(fd, (uid_t)-1, group) == 0 && fchmod(fd, mode | S_IRGRP) == 0;
 }
 
-static gp_code write_new(int fd, const char *path, const char *fresh, const gp_buf *text, gp_error *err)
+/* A folder of root's with a group other than root's, such as /etc/goprobe of the packages, is where root
+ * keeps settings for a service without root: that group may read what root makes there. Folders of others say
+ * nothing about who may read tokens. */
+static bool share_as_folder(int fd, const char *path)
 {
-    bool ok =
-        keep_access(fd, path) && write(fd, text->data, text->len) == (ssize_t)text->len && fsync(fd) == 0;
+    const char *slash = strrchr(path, '/');
+    char *folder = !slash ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    struct stat st;
+    bool known = folder && stat(folder, &st) == 0;
+    free(folder);
+    if (!known)
+        return false;
+    return geteuid() != 0 || st.st_uid != 0 || st.st_gid == 0 || share(fd, st.st_gid, 0600);
+}
+
+/* The service must still be able to read what it could read before. */
+static bool give_access(int fd, const char *path, const gid_t *group)
+{
+    struct stat st;
+    bool is_new = stat(path, &st) != 0;
+    if (is_new && errno != ENOENT)
+        return false;
+    if (is_new)
+        return group ? share(fd, *group, 0600) : share_as_folder(fd, path);
+    if (fchown(fd, st.st_uid, st.st_gid) != 0 || fchmod(fd, st.st_mode & 0777) != 0)
+        return false;
+    return !group || share(fd, *group, st.st_mode & 0777);
+}
+
+static gp_code write_new(int fd, const char *path, const gid_t *group, const char *fresh, const gp_buf *text,
+                         gp_error *err)
+{
+    bool ok = give_access(fd, path, group) && write(fd, text->data, text->len) == (ssize_t)text->len &&
+              fsync(fd) == 0;
     int sys = errno;
     ok = close(fd) == 0 && ok;
     if (ok && rename(fresh, path) == 0)
@@ -301,7 +327,7 @@ static gp_code write_new(int fd, const char *path, const char *fresh, const gp_b
     return gp_fail_errno(err, sys, "cannot write the tokens file '%s'", path);
 }
 
-gp_code gp_tokens_save(const gp_tokens *t, const char *path, gp_error *err)
+gp_code gp_tokens_save(const gp_tokens *t, const char *path, const gid_t *group, gp_error *err)
 {
     gp_buf text = GP_BUF_INIT;
     gp_buf fresh = GP_BUF_INIT;
@@ -313,7 +339,7 @@ gp_code gp_tokens_save(const gp_tokens *t, const char *path, gp_error *err)
     } else {
         int fd = mkostemp(fresh.data, O_CLOEXEC); /* mode 0600 */
         rc = fd < 0 ? gp_fail_errno(err, errno, "cannot write the tokens file '%s'", path)
-                    : write_new(fd, path, fresh.data, &text, err);
+                    : write_new(fd, path, group, fresh.data, &text, err);
     }
     gp_buf_free(&text);
     gp_buf_free(&fresh);

@@ -5,6 +5,8 @@
 
 #include "proto/auth/auth.h"
 
+#include <sys/types.h>
+
 enum { GP_SALT_SIZE = 16, GP_HASH_SIZE = 32, GP_TOKENS_MAX = 4096 };
 
 typedef struct gp_token_line {
@@ -31,8 +33,10 @@ gp_code gp_tokens_add(gp_tokens *t, const char *name, gp_scopes scopes, const ch
 gp_code gp_tokens_remove(gp_tokens *t, const char *name, gp_error *err);
 /* The file as text. */
 void gp_tokens_write(const gp_tokens *t, gp_buf *out);
-/* Replaces the file in one step; only its owner (and, if it was there, whoever could before) may read it. */
-gp_code gp_tokens_save(const gp_tokens *t, const char *path, gp_error *err);
+/* Replaces the file in one step. Whoever could read it before still can; a new one, only its owner and, where
+ * root makes it in a folder of root's with another group, that group. `group` (or NULL) is given to the file
+ * and may read it. */
+gp_code gp_tokens_save(const gp_tokens *t, const char *path, const gid_t *group, gp_error *err);
 
 gp_code gp_token_make(char out[GP_TOKEN_LEN + 1], gp_error *err);
 

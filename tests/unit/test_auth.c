@@ -227,6 +227,58 @@ static void command(void **state)
     assert_int_equal(RUN(f, "--help"), 0);
 }
 
+static void expect_access(const char *path, gid_t group, mode_t mode)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_gid, group);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+/* The service that reads the file may have another user than whoever makes tokens. */
+static void access_to_new_file(void **state)
+{
+    fixture *f = *state;
+    const struct group *own = getgrgid(getegid());
+    assert_non_null(own);
+    char name[64];
+    snprintf(name, sizeof name, "%s", own->gr_name);
+    assert_int_equal(RUN(f, "new", "a", "--file", f->tokens, "--group", name), 0);
+    expect_access(f->tokens, getegid(), 0640);
+    assert_int_equal(chmod(f->tokens, 0600), 0); /* as it was, unless asked for */
+    assert_int_equal(RUN(f, "new", "b", "--file", f->tokens), 0);
+    expect_access(f->tokens, getegid(), 0600);
+    assert_int_equal(RUN(f, "new", "c", "--file", f->tokens, "--group", name), 0);
+    expect_access(f->tokens, getegid(), 0640);
+    assert_int_equal(RUN(f, "new", "d", "--file", f->tokens, "--group", "no such group"), 2);
+    assert_int_equal(RUN(f, "remove", "a", "--file", f->tokens, "--group", name), 2);
+}
+
+static void new_file_in_folder_of(fixture *f, uid_t owner, gid_t group)
+{
+    char folder[256];
+    snprintf(folder, sizeof folder, "%s", f->tokens);
+    *strrchr(folder, '/') = '\0';
+    (void)unlink(f->tokens);
+    assert_int_equal(chown(folder, owner, group), 0);
+    assert_int_equal(RUN(f, "new", "a", "--file", f->tokens), 0);
+}
+
+static void root_makes_new_file(void **state)
+{
+    fixture *f = *state;
+    if (geteuid() != 0)
+        skip();
+    new_file_in_folder_of(f, 0, 12345);
+    expect_access(f->tokens, 12345, 0640);
+    new_file_in_folder_of(f, 0, 0);
+    expect_access(f->tokens, 0, 0600);
+    new_file_in_folder_of(f, 12345, 12345); /* somebody's folder: it says nothing of tokens */
+    expect_access(f->tokens, 0, 0600);
+    assert_int_equal(RUN(f, "new", "b", "--file", f->tokens), 0);
+    expect_access(f->tokens, 0, 0600);
+}
+
 /* ---- the server ---------------------------------------------------------------------------------------- */
 
 static void hello(gp_http_request *req, gp_http_response *res, void *ctx)
@@ -426,6 +478,8 @@ int main(void)
         cmocka_unit_test(known_hash),
         cmocka_unit_test(certificates_file),
         cmocka_unit_test_setup_teardown(command, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(access_to_new_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(root_makes_new_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scopes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(control_calls_are_audited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(file_is_read_again, set_up, tear_down),

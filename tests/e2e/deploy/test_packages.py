@@ -99,6 +99,8 @@ class Packages(unittest.TestCase):
         time.sleep(1.1)  # the last block of the old program is stamped one second ahead
         self.assertEqual(DATAGRAMS, self.packets("-d", "/var/lib/goprobe/db"))
 
+        self.check_token_recipe()
+
         # What an administrator switched off stays off.
         m.run("systemctl", "disable", "--now", "--quiet", "global-query")
         self.install(self.old, "global-query")
@@ -116,6 +118,38 @@ class Packages(unittest.TestCase):
             self.assertFalse(m.exists(path), path)
         self.assertEqual("", m.run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager", "go*",
                                    "global*"))
+
+    def check_token_recipe(self):
+        """Tokens as SECURITY.md says to make them: both services can read them, nobody else can."""
+        m = self.machine
+        made = ("sh", "-c", "umask 022; (umask 077; goprobe token new global-query --file /etc/goprobe/tokens "
+                ">global-query.token) && install -g global-query -m 0640 global-query.token /etc/goprobe/ && "
+                "goprobe token new me --file /etc/goprobe/tokens >/root/me.token")
+        m.run(*made)
+        self.assertEqual("root:goprobe 640", m.run("stat", "-c", "%U:%G %a", "/etc/goprobe/tokens").strip())
+        configs = {}
+        for name, addr in (("goprobe", "addr: unix:/run/goprobe/goprobe.sock"), ("global-query", "addr: localhost:8146")):
+            path = f"/etc/goprobe/{name}.yaml"
+            configs[path] = m.read(path)
+            port = 8145 if name == "goprobe" else 8146
+            text = configs[path].replace(addr, f"addr: 0.0.0.0:{port}\n  tokens: /etc/goprobe/tokens")
+            self.assertNotEqual(configs[path], text)
+            m.write(path, text.replace("\nhosts:", "\n  token_file: /etc/goprobe/global-query.token\nhosts:"))
+        endpoints = m.read("/etc/goprobe/endpoints.yaml")
+        m.write("/etc/goprobe/endpoints.yaml", "localhost: {addr: 127.0.0.1:8145}\n")
+        m.run("systemctl", "restart", "goprobe", "global-query")
+        self.eventually("the fleet answers who shows a token", lambda: "lo" in m.try_run(
+            "goquery", "--query.server.addr", "localhost:8146", "--query.server.token-file", "/root/me.token", "-q",
+            "localhost", "-i", "lo", "-f", "-1h", "iface").stdout)
+        self.assertEqual(1, m.try_run("goquery", "--query.server.addr", "localhost:8146", "-q", "localhost", "-i", "lo",
+                                      "iface").returncode)
+        for file in ("tokens", "global-query.token"):
+            self.assertNotEqual(0, m.try_run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "cat",
+                                             f"/etc/goprobe/{file}").returncode)
+        for path, text in {**configs, "/etc/goprobe/endpoints.yaml": endpoints}.items():
+            m.write(path, text)
+        m.run("rm", "/etc/goprobe/tokens", "/etc/goprobe/global-query.token")
+        m.run("systemctl", "restart", "goprobe", "global-query")
 
     def check_least_privilege(self):
         """No root, one capability, nobody else may use the socket."""
