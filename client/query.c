@@ -8,7 +8,8 @@
 
 enum { POLL_MS = 100 };
 
-/* The request body. Whatever the caller wants to print, the answer must come as JSON. */
+/* The request body. Whatever the caller wants to print, the answer must come as JSON. All who are asked read
+ * the same hours, whatever their zones. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err)
 {
     gp_args copy;
@@ -16,6 +17,8 @@ gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err)
     gp_code rc = gp_args_copy(args, &copy, err);
     if (rc == GP_OK)
         rc = gp_args_set(&copy.format, "json", err);
+    if (rc == GP_OK)
+        rc = gp_args_resolve_local_times(&copy, err);
     if (rc == GP_OK && (!copy.caller || !*copy.caller)) {
         char caller[64];
         snprintf(caller, sizeof caller, "gpclient/%s", gp_version());

@@ -70,7 +70,7 @@ void gp_call_end(gp_call *call);
  * format: GP_ECORRUPT. Other codes stay. */
 gp_code gp_client_blame_peer(gp_code code, gp_error *err);
 
-/* The body of a query request. */
+/* The body of a query request. Dates without a zone are replaced by what they mean here. */
 gp_code gp_client_args_body(const gp_args *args, gp_buf *out, gp_error *err);
 /* The same for services that may be v4's (exchange.h): a body, and parameters of the URL. */
 gp_code gp_client_v4_query(const gp_args *args, gp_buf *body, gp_buf *params, gp_error *err);

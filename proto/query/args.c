@@ -201,6 +201,25 @@ gp_code gp_args_set_defaults(gp_args *a, int64_t now, gp_error *err)
     return code;
 }
 
+static gp_code resolve_local_time(char **field, gp_error *err)
+{
+    char text[GP_TIME_STRLEN];
+    int64_t t;
+    if (!*field || !gp_time_parse_local(*field, &t))
+        return GP_OK;
+    if (t >= 0)
+        snprintf(text, sizeof text, "%" PRId64, t);
+    else /* before 1970: a number with a sign would be a relative time */
+        (void)gp_time_format_rfc3339(t, 0, text);
+    return gp_args_set(field, text, err);
+}
+
+gp_code gp_args_resolve_local_times(gp_args *a, gp_error *err)
+{
+    gp_code code = resolve_local_time(&a->first, err);
+    return code == GP_OK ? resolve_local_time(&a->last, err) : code;
+}
+
 static void preset_numbers(gp_args *a, const args_field *fields, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

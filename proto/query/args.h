@@ -94,6 +94,10 @@ gp_code gp_args_set_defaults(gp_args *a, int64_t now, gp_error *err);
 /* Replaces a string field: gp_args_set(&a.query, "sip"). */
 gp_code gp_args_set(char **field, const char *value, gp_error *err);
 
+/* Dates without a zone in `first` and `last` are replaced by what they mean here, in our zone (TZ): before
+ * others, who may have another, are asked. */
+gp_code gp_args_resolve_local_times(gp_args *a, gp_error *err);
+
 void gp_args_to_json(const gp_args *a, gp_buf *out); /* unset fields are left out */
 /*
  * Parses a request body. Unknown fields, wrong types and violated bounds are collected in *problem

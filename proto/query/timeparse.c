@@ -338,6 +338,24 @@ static gp_code parse_relative(const char *text, int64_t now, int64_t *out, gp_er
     return GP_OK;
 }
 
+static bool match_any(const char *text, fields *out)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        if (match_format(formats[i], text, out))
+            return true;
+    return false;
+}
+
+bool gp_time_parse_local(const char *text, int64_t *out)
+{
+    fields f;
+    int64_t number;
+    if (text[0] == '-' || whole_number(text, strlen(text), &number) || !match_any(text, &f) || f.has_zone)
+        return false;
+    *out = seconds_of(&f);
+    return true;
+}
+
 gp_code gp_time_parse(const char *text, int64_t now, int64_t *out, gp_error *err)
 {
     if (text[0] == '-')
@@ -345,11 +363,9 @@ gp_code gp_time_parse(const char *text, int64_t now, int64_t *out, gp_error *err
     if (whole_number(text, strlen(text), out))
         return GP_OK;
     fields f;
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (match_format(formats[i], text, &f)) {
-            *out = seconds_of(&f);
-            return GP_OK;
-        }
+    if (match_any(text, &f)) {
+        *out = seconds_of(&f);
+        return GP_OK;
     }
     return gp_fail(err, GP_EINVAL,
                    "unable to parse time format: \"%.100s\" is none of the accepted ones; use for example "

@@ -16,6 +16,9 @@
 
 /* UNIX seconds of `text`; relative times count back from `now`. */
 gp_code gp_time_parse(const char *text, int64_t now, int64_t *out, gp_error *err);
+/* UNIX seconds of a date without a zone, which another process may read in another zone. False for all else:
+ * relative times, dates with a zone, UNIX seconds, and what is no time. */
+bool gp_time_parse_local(const char *text, int64_t *out);
 
 /* RFC 3339 in local time with numeric offset ("Z" for UTC), as Go's encoding of a time with `nsec`
  * nanoseconds: fraction without trailing zeros, none if 0. Times beyond the years 0 to 9999, which RFC 3339

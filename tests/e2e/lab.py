@@ -119,12 +119,12 @@ class Host:
 class Daemon:
     """A program that runs until it is told to stop. Its log is kept, and shown when a test fails."""
 
-    def __init__(self, lab, name, command):
+    def __init__(self, lab, name, command, env=None):
         self.log_path = os.path.join(lab.dir, f"{name}.log")
         self.log = open(self.log_path, "ab")
         self.name = name
         # A system call that the filter of the services does not know of ends them here, instead of failing quietly.
-        env = {"SECURITY_SECCOMP": "kill", **os.environ}
+        env = {"SECURITY_SECCOMP": "kill", **os.environ, **(env or {})}
         self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                         env=env)
 
@@ -210,9 +210,9 @@ class Sensor:
     def command(self):
         return self.host.command(GOPROBE, "-config", self.config)
 
-    def start(self):
+    def start(self, env=None):
         stay_clear_of_rotation()
-        self.daemon = Daemon(self.lab, self.host.name, self.command())
+        self.daemon = Daemon(self.lab, self.host.name, self.command(), env)
         self.lab.daemons.append(self.daemon)
         wait_until(f"{self.host.name} captures", self.is_capturing)
 
@@ -324,19 +324,19 @@ class Lab:
                     ip("-n", host.namespace, "neigh", "add", address, "lladdr", other.mac, "dev", "eth0", "nud",
                        "permanent")
 
-    def daemon(self, name, command):
-        daemon = Daemon(self, name, command)
+    def daemon(self, name, command, env=None):
+        daemon = Daemon(self, name, command, env)
         self.daemons.append(daemon)
         return daemon
 
-    def global_query(self, host, sensors, name="global-query", timeout="10s"):
+    def global_query(self, host, sensors, name="global-query", timeout="10s", env=None):
         """On a UNIX socket; returns (daemon, path of the socket). sensors: name -> address; timeout: of each."""
         endpoints = os.path.join(self.dir, f"{name}-endpoints.yaml")
         path = os.path.join(self.dir, f"{name}.sock")
         with open(endpoints, "w", encoding="utf-8") as f:
             json.dump({n: {"addr": addr, "timeout": timeout} for n, addr in sensors.items()}, f)
         daemon = self.daemon(name, host.command(GLOBAL_QUERY, "server", "--server.addr", f"unix:{path}",
-                                                "--querier.config", endpoints))
+                                                "--querier.config", endpoints), env)
         wait_until("global-query listens", lambda: daemon.process.poll() is not None or os.path.exists(path))
         if daemon.process.poll() is not None:
             raise AssertionError(f"global-query ended:\n{daemon.output()}")

@@ -323,6 +323,34 @@ static void defaults_fill_what_is_unset(void **state)
     gp_args_free(&b);
 }
 
+/* Who asks others says which hours are meant, for their zone may be another. */
+static void local_times_become_seconds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {{"2024-01-01 10:00", "1704121200"},
+                 {"Mon Jan  1 10:00:00 2024", "1704121200"},
+                 {"1.1.1969 10:00", "1969-01-01T10:00:00-05:00"},
+                 {"2024-01-01 10:00 +0100", "2024-01-01 10:00 +0100"},
+                 {"-1d", "-1d"},
+                 {"1704121200", "1704121200"},
+                 {"tomorrow", "tomorrow"}};
+    assert_int_equal(setenv("TZ", "America/New_York", 1), 0);
+    tzset();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        gp_args a;
+        gp_args_init(&a);
+        assert_int_equal(gp_args_set(&a.last, cases[i].text, NULL), GP_OK);
+        assert_int_equal(gp_args_resolve_local_times(&a, NULL), GP_OK);
+        assert_null(a.first);
+        assert_string_equal(a.last, cases[i].expected);
+        gp_args_free(&a);
+    }
+    assert_int_equal(setenv("TZ", "UTC", 1), 0);
+    tzset();
+}
+
 static void interfaces_become_a_label_if_several(void **state)
 {
     (void)state;
@@ -480,6 +508,7 @@ int main(void)
         cmocka_unit_test(several_unknown_members_are_named),
         cmocka_unit_test(everything_survives_json),
         cmocka_unit_test(defaults_fill_what_is_unset),
+        cmocka_unit_test(local_times_become_seconds),
         cmocka_unit_test(interfaces_become_a_label_if_several),
         cmocka_unit_test(series_are_sorted_and_binned),
         cmocka_unit_test(automatic_bins_are_at_most_288),

@@ -80,6 +80,32 @@ static void times_are_read_as_v4_does(void **state)
     assert_true(for_each_line("times.tsv", check_berlin) > 100);
 }
 
+static void dates_without_a_zone_are_known(void **state)
+{
+    (void)state;
+    int64_t t = 0;
+    set_zone("America/New_York");
+    assert_true(gp_time_parse_local("2024-01-01 10:00", &t));
+    assert_int_equal(t, 1704121200);
+    assert_true(gp_time_parse_local("Mon Jan  1 10:00:00 2024", &t));
+    assert_int_equal(t, 1704121200);
+    set_zone("Asia/Tokyo");
+    assert_true(gp_time_parse_local("1.1.24 10:00", &t));
+    assert_int_equal(t, 1704070800);
+    static const char *const others[] = {"2024-01-01 10:00 +0100",
+                                         "2024-01-01T10:00:00Z",
+                                         "1704121200",
+                                         "-1d",
+                                         "-24h",
+                                         "2024-01-32 10:00",
+                                         "yesterday",
+                                         ""};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (gp_time_parse_local(others[i], &t))
+            fail_msg("'%s' must mean the same everywhere", others[i]);
+    set_zone("UTC");
+}
+
 static void empty_and_overflowing_times_are_refused(void **state)
 {
     (void)state;
@@ -168,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_read_as_v4_does),
+        cmocka_unit_test(dates_without_a_zone_are_known),
         cmocka_unit_test(empty_and_overflowing_times_are_refused),
         cmocka_unit_test(durations_are_those_of_go),
         cmocka_unit_test(extreme_durations_format),
