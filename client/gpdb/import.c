@@ -11,15 +11,20 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* One interface: its writer and the flows of the block being gathered. */
+/* One interface: its writer and the block being gathered. */
 typedef struct target {
     char *iface;
     gp_writer *writer;
-    int64_t day; /* of its last block; 0: none yet */
+    bool open;     /* the writer has files open */
+    uint64_t used; /* when it wrote last, in blocks */
+    int64_t day;   /* of its last block that was written; 0: none yet */
+    int64_t ts;    /* of the block being gathered; 0: none yet */
+    uint64_t rows;
     gp_flowset flows;
 } target;
 
@@ -31,8 +36,11 @@ typedef struct import {
     uint64_t size; /* of the input; 0: unknown */
     target *targets;
     size_t n_targets, last; /* last: the one used before */
-    int64_t ts;             /* of the blocks being gathered; 0: none yet */
+    size_t n_open, most_open;
+    int64_t ts; /* of the last row that was taken */
     uint64_t rows, imported, skipped, blocks;
+    uint64_t dropped; /* rows of blocks that may lack some */
+    bool cannot_write;
     gp_error why; /* the first row was skipped */
     uint64_t why_row;
     progress progress;
@@ -73,9 +81,24 @@ static gp_code parse_encoder(const char *text, gp_codec_type *out, gp_error *err
     return gp_codec_parse(gp_codec_name((gp_codec_type)v), out, err);
 }
 
+/* A writer keeps its day open: as many may be as there can be files. */
+static size_t most_writers(void)
+{
+    enum { FILES_OF_WRITER = 10, OTHER_FILES = 32 };
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return 1;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < OTHER_FILES + FILES_OF_WRITER)
+        return 1;
+    return (size_t)(files.rlim_cur - OTHER_FILES) / FILES_OF_WRITER;
+}
+
 static gp_code parse_options(import *im, gp_error *err)
 {
     const options *o = im->o;
+    im->most_open = most_writers();
     im->cfg = (gp_writer_config){.db = o->args[1], .batch = true, .level = (int)o->level};
     gp_code code = parse_encoder(o->encoder ? o->encoder : "lz4", &im->cfg.codec, err);
     if (code == GP_OK && o->permissions && *o->permissions)
@@ -119,46 +142,90 @@ static void index_day(const import *im, const target *t)
         (void)gp_db_index_day(im->cfg.db, t->iface, t->day, &report, NULL);
 }
 
-static gp_code write_block(import *im, target *t, gp_error *err)
+static gp_code flush_target(import *im, target *t, gp_error *err)
+{
+    gp_code code = gp_writer_flush(t->writer, err);
+    im->n_open -= t->open;
+    t->open = false;
+    return code == GP_OK ? code
+                         : gp_error_prefix(err, "failed to write the blocks of interface `%s`", t->iface);
+}
+
+static gp_code flush_least_used(import *im, gp_error *err)
+{
+    target *least = NULL;
+    for (size_t i = 0; i < im->n_targets; i++) {
+        target *t = &im->targets[i];
+        if (t->open && (!least || t->used < least->used))
+            least = t;
+    }
+    return least ? flush_target(im, least, err) : GP_OK;
+}
+
+static gp_code open_writer(import *im, target *t, gp_error *err)
 {
     gp_code code = GP_OK;
-    if (!t->writer) {
+    if (!t->open && im->n_open >= im->most_open)
+        code = flush_least_used(im, err);
+    if (code == GP_OK && !t->writer) {
         im->cfg.iface = t->iface;
         code = gp_writer_new(&t->writer, &im->cfg, err);
     }
+    im->n_open += code == GP_OK && !t->open;
+    t->open = t->open || code == GP_OK;
+    t->used = im->blocks;
+    return code;
+}
+
+static gp_code write_block(import *im, target *t, gp_error *err)
+{
+    gp_code code = open_writer(im, t, err);
     if (code == GP_OK)
-        code = gp_writer_write(t->writer, im->ts, t->flows.flows, t->flows.n, 0, NULL, err);
+        code = gp_writer_write(t->writer, t->ts, t->flows.flows, t->flows.n, 0, NULL, err);
+    im->cannot_write = code != GP_OK;
+    im->imported += code == GP_OK ? t->rows : 0;
+    im->blocks += code == GP_OK;
+    t->rows = 0;
     gp_flowset_clear(&t->flows);
     if (code != GP_OK)
-        return gp_error_prefix(err, "failed to write block `%lld` for interface `%s`", (long long)im->ts,
+        return gp_error_prefix(err, "failed to write block `%lld` for interface `%s`", (long long)t->ts,
                                t->iface);
-    if (t->day != gp_day_start(im->ts)) {
+    if (t->day != gp_day_start(t->ts)) {
         index_day(im, t);
-        t->day = gp_day_start(im->ts);
+        t->day = gp_day_start(t->ts);
     }
-    im->blocks++;
     return GP_OK;
 }
 
-static gp_code write_blocks(import *im, gp_error *err)
+/* The blocks that are still being gathered. Where the input broke off, in order of time or of interfaces,
+ * those of the last row's time may lack rows: they are left out. */
+static gp_code write_blocks(import *im, bool broke_off, gp_error *err)
 {
     gp_code code = GP_OK;
-    for (size_t i = 0; i < im->n_targets && code == GP_OK; i++)
-        if (im->targets[i].flows.n)
-            code = write_block(im, &im->targets[i], err);
+    for (size_t i = 0; i < im->n_targets && code == GP_OK; i++) {
+        target *t = &im->targets[i];
+        if (broke_off && t->ts == im->ts)
+            im->dropped += t->rows;
+        else if (t->flows.n)
+            code = write_block(im, t, err);
+    }
     return code;
 }
 
 /* Whole blocks are kept even if the import ends early; the first error is the one that counts. */
 static gp_code flush(import *im, gp_code code, gp_error *err)
 {
+    if (code == GP_OK)
+        code = write_blocks(im, false, err);
+    else if (!im->cannot_write)
+        (void)write_blocks(im, true, NULL);
     for (size_t i = 0; i < im->n_targets; i++) {
         target *t = &im->targets[i];
-        gp_code flushed = t->writer ? gp_writer_flush(t->writer, code == GP_OK ? err : NULL) : GP_OK;
-        if (code == GP_OK && flushed != GP_OK)
-            code = gp_error_prefix(err, "failed to write the blocks of interface `%s`", t->iface);
+        gp_code flushed = t->open ? flush_target(im, t, code == GP_OK ? err : NULL) : GP_OK;
         if (flushed == GP_OK)
             index_day(im, t);
+        if (code == GP_OK)
+            code = flushed;
     }
     return code;
 }
@@ -168,20 +235,20 @@ static gp_code flush(import *im, gp_code code, gp_error *err)
 static gp_code take_row(import *im, const gp_csv_row *row, gp_error *err)
 {
     target *t = NULL;
-    gp_code code = GP_OK;
-    if (im->ts && row->ts < im->ts)
-        return gp_fail(
-            err, GP_EINVAL,
-            "input must be ordered by non-decreasing timestamp (row=%llu, previous=%lld, current=%lld)",
-            (unsigned long long)im->rows, (long long)im->ts, (long long)row->ts);
-    if (row->ts > im->ts)
-        code = write_blocks(im, err);
-    im->ts = row->ts;
-    if (code == GP_OK)
-        code = find_target(im, row->iface, &t, err);
+    gp_code code = find_target(im, row->iface, &t, err);
+    if (code != GP_OK)
+        return code;
+    if (row->ts < t->ts)
+        return gp_fail(err, GP_EINVAL,
+                       "input must be ordered by non-decreasing timestamp for each interface (row=%llu, "
+                       "iface=%s, previous=%lld, current=%lld)",
+                       (unsigned long long)im->rows, t->iface, (long long)t->ts, (long long)row->ts);
+    if (row->ts > t->ts && t->flows.n)
+        code = write_block(im, t, err);
+    im->ts = t->ts = row->ts;
     if (code == GP_OK)
         code = gp_flowset_put(&t->flows, &row->flow, err);
-    im->imported += code == GP_OK;
+    t->rows += code == GP_OK;
     return code;
 }
 
@@ -236,7 +303,7 @@ static gp_code read_rows(import *im, gp_error *err)
         if (code != GP_OK)
             return code;
     }
-    return write_blocks(im, err);
+    return GP_OK;
 }
 
 static gp_code read_header(import *im, gp_error *err)
@@ -311,13 +378,23 @@ static void free_targets(import *im)
     free(im->targets);
 }
 
-static void print_summary(const import *im)
+static size_t count_written(const import *im)
 {
-    printf("Import completed\nRows read: %llu\nRows imported: %llu\nRows skipped: %llu\nInterfaces written: "
-           "%zu\n"
+    size_t n = 0;
+    for (size_t i = 0; i < im->n_targets; i++)
+        n += im->targets[i].day != 0;
+    return n;
+}
+
+static void print_summary(const import *im, bool completed)
+{
+    printf("Import %s\nRows read: %llu\nRows imported: %llu\nRows skipped: %llu\nInterfaces written: %zu\n"
            "Blocks written: %llu\n",
-           (unsigned long long)im->rows, (unsigned long long)im->imported, (unsigned long long)im->skipped,
-           im->n_targets, (unsigned long long)im->blocks);
+           completed ? "completed" : "ended early", (unsigned long long)im->rows,
+           (unsigned long long)im->imported, (unsigned long long)im->skipped, count_written(im),
+           (unsigned long long)im->blocks);
+    if (im->dropped)
+        printf("Rows left out, as their block may lack others: %llu\n", (unsigned long long)im->dropped);
     if (im->skipped)
         fprintf(stderr, "gpdb: the first row skipped is row %llu: %s\n", (unsigned long long)im->why_row,
                 im->why.msg);
@@ -336,8 +413,8 @@ gp_code run_import(const options *o, int *exit_code, gp_error *err)
         if (code != GP_OK)
             gp_error_prefix(err, "failed to import CSV `%s` into DB `%s`", o->args[0], o->args[1]);
     }
-    if (code == GP_OK)
-        print_summary(im);
+    if (code == GP_OK || im->rows)
+        print_summary(im, code == GP_OK);
     free_targets(im);
     free(im);
     return code;

@@ -80,10 +80,11 @@ static void put_file(const char *name, const char *text)
 }
 
 /* Blocks of a day, from block `first` on, every one with other flows for another seed. */
-static void write_day(const char *db, int64_t day, unsigned first, unsigned n, uint64_t seed)
+static void write_iface_day(const char *db, const char *iface, int64_t day, unsigned first, unsigned n,
+                            uint64_t seed)
 {
     const gp_writer_config cfg = {
-        .db = db, .iface = "eth0", .codec = GP_CODEC_LZ4, .no_sync = true, .batch = true};
+        .db = db, .iface = iface, .codec = GP_CODEC_LZ4, .no_sync = true, .batch = true};
     gp_writer *w = NULL;
     assert_int_equal(gp_writer_new(&w, &cfg, NULL), GP_OK);
     for (unsigned b = first; b < first + n; b++) {
@@ -94,6 +95,11 @@ static void write_day(const char *db, int64_t day, unsigned first, unsigned n, u
     }
     assert_int_equal(gp_writer_flush(w, NULL), GP_OK);
     gp_writer_free(w);
+}
+
+static void write_day(const char *db, int64_t day, unsigned first, unsigned n, uint64_t seed)
+{
+    write_iface_day(db, "eth0", day, first, n, seed);
 }
 
 static size_t blocks_of(const char *db, int64_t day)
@@ -226,9 +232,9 @@ static void import_options(void **state)
     expect(f, 1, "schema does not contain `iface` field and no interface was provided via option");
     put_file("u.csv", "time,iface\n1700000400,eth0\n1700000100,eth0\n");
     run(f, "import u.csv db3");
-    expect(
-        f, 1,
-        "input must be ordered by non-decreasing timestamp (row=2, previous=1700000400, current=1700000100)");
+    expect(f, 1,
+           "input must be ordered by non-decreasing timestamp for each interface (row=2, iface=eth0, "
+           "previous=1700000400, current=1700000100)");
     put_file("q.csv", "time,iface\n1700000100,eth0\n1700000400,\"eth0\n");
     run(f, "import q.csv db4");
     expect(f, 1,
@@ -260,6 +266,42 @@ static void export_and_import_round_trip(void **state)
     expect(f, 0, "{\"iface\":\"eth0\",\"days\":2,\"unreadable_days\":0,\"blocks\":8,");
     free(before);
     free(after);
+}
+
+static void import_in_order_of_interfaces(void **state)
+{
+    fixture *f = *state;
+    write_iface_day("db", "eth0", day0, 0, 4, 8);
+    write_iface_day("db", "eth1", day0, 0, 3, 7);
+    write_iface_day("db", "eth1", day0 + DAY, 0, 3, 7);
+    write_iface_day("db", "wg0", day0, 0, 2, 5);
+    run(f, "export db -o all.csv");
+    expect(f, 0, "Rows written: ");
+    run(f, "import all.csv copy");
+    expect(f, 0, "Interfaces written: 3\nBlocks written: 12\n");
+    run(f, "export copy -o again.csv");
+    assert_int_equal(system("cmp all.csv again.csv"), 0);
+    run(f, "check copy");
+    expect(f, 0, "Blocks intact: 12\nDamages: 0\nNotes: 0\n");
+    assert_int_equal(system("ulimit -n 52 && " GPDB " import all.csv few >/dev/null"), 0); /* two writers */
+    run(f, "export few -o again.csv");
+    assert_int_equal(system("cmp all.csv again.csv"), 0);
+}
+
+/* What is complete is kept and told; the block that the input broke off in is not. */
+static void import_that_breaks_off(void **state)
+{
+    fixture *f = *state;
+    put_file("b.csv", "time,iface,sip\n1700000100,eth0,10.0.0.1\n1700000400,eth0,10.0.0.1\n"
+                      "1700000100,eth1,10.0.0.1\n1700000700,eth1,10.0.0.1\n1700000700,eth1,10.0.0.2\n"
+                      "1700000100,eth1,10.0.0.1\n");
+    run(f, "import b.csv db");
+    expect(f, 1,
+           "Import ended early\nRows read: 6\nRows imported: 3\nRows skipped: 0\nInterfaces written: 2\n"
+           "Blocks written: 3\nRows left out, as their block may lack others: 2\n");
+    assert_non_null(strstr(f->out.data, "(row=6, iface=eth1, previous=1700000700, current=1700000100)"));
+    run(f, "check db");
+    expect(f, 0, "Blocks intact: 3\nDamages: 0\n");
 }
 
 /* ---- merge --------------------------------------------------------------------------------------------- */
@@ -469,6 +511,8 @@ int main(void)
         WITH_FOLDER(import_as_v4_does),
         WITH_FOLDER(import_options),
         WITH_FOLDER(export_and_import_round_trip),
+        WITH_FOLDER(import_in_order_of_interfaces),
+        WITH_FOLDER(import_that_breaks_off),
         WITH_FOLDER(merge_days),
         WITH_FOLDER(merge_refuses_damaged_blocks),
         WITH_FOLDER(repair_keeps_what_is_intact),
