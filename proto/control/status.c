@@ -292,6 +292,20 @@ void gp_config_update_to_json(const gp_config_update *u, gp_buf *out)
     gp_buf_putc(out, '}');
 }
 
+static void changes_to_text(const char *what, const gp_iface_changes *c, gp_buf *out)
+{
+    for (size_t i = 0; i < c->n; i++)
+        gp_buf_printf(out, "%s%s %s%s", out->len ? ", " : "", what, c->items[i].iface,
+                      c->items[i].success ? "" : " (failed)");
+}
+
+void gp_config_update_to_text(const gp_config_update *u, gp_buf *out)
+{
+    changes_to_text("enabled", &u->enabled, out);
+    changes_to_text("updated", &u->updated, out);
+    changes_to_text("disabled", &u->disabled, out);
+}
+
 static gp_code changes_from_json(const cJSON *root, const char *name, gp_iface_changes *c, gp_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, name);

@@ -78,6 +78,8 @@ typedef struct gp_config_update {
 gp_code gp_iface_changes_add(gp_iface_changes *c, const char *iface, bool success, gp_error *err);
 void gp_config_update_free(gp_config_update *u);
 void gp_config_update_to_json(const gp_config_update *u, gp_buf *out);
+/* For logs: "enabled eth0, disabled eth1 (failed)". */
+void gp_config_update_to_text(const gp_config_update *u, gp_buf *out);
 gp_code gp_config_update_from_json(const char *text, size_t len, gp_config_update *out, gp_error *err);
 
 #endif

@@ -148,20 +148,11 @@ void gp_api_config_get_one(gp_http_request *req, gp_http_response *res, void *ap
         answer_config(api, req, res, &iface, 1);
 }
 
-static void put_changes(gp_buf *out, const char *what, const gp_iface_changes *changes)
-{
-    for (size_t i = 0; i < changes->n; i++)
-        gp_buf_printf(out, "%s%s %s%s", out->len ? ", " : "", what, changes->items[i].iface,
-                      changes->items[i].success ? "" : " (failed)");
-}
-
-/* For the audit log: "enabled eth0, disabled eth1". */
+/* For the audit log. */
 static void note_update(gp_http_request *req, const gp_config_update *update)
 {
     gp_buf text = {.limit = 4096};
-    put_changes(&text, "enabled", &update->enabled);
-    put_changes(&text, "updated", &update->updated);
-    put_changes(&text, "disabled", &update->disabled);
+    gp_config_update_to_text(update, &text);
     gp_http_note(req, text.len ? text.data : "nothing changed");
     gp_buf_free(&text);
 }

@@ -56,13 +56,35 @@ static bool wait_interval(gp_config_monitor *m)
     return go_on;
 }
 
+static bool any_success(const gp_iface_changes *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->items[i].success)
+            return true;
+    return false;
+}
+
+/* Nobody asked for it now: say why captures begin and end. What fails, fails every time. */
+static void tell_changes(gp_config_monitor *m, const gp_config_update *u)
+{
+    if (!any_success(&u->enabled) && !any_success(&u->updated) && !any_success(&u->disabled))
+        return;
+    gp_buf text = {.limit = 4096};
+    gp_config_update_to_text(u, &text);
+    gp_log_info(m->log, "the periodic reading of the configuration changed what is captured",
+                GP_F_STR("changes", text.len ? text.data : ""));
+    gp_buf_free(&text);
+}
+
 static void *reload_periodically(void *arg)
 {
     gp_config_monitor *m = arg;
     while (wait_interval(m)) {
         gp_config_update update = {0};
         gp_error err = GP_ERROR_INIT;
-        if (gp_config_monitor_reload(m, &update, &err) != GP_OK)
+        if (gp_config_monitor_reload(m, &update, &err) == GP_OK)
+            tell_changes(m, &update);
+        else
             gp_log_error(m->log, "failed to perform periodic config reload", GP_F_STR("error", err.msg));
         gp_config_update_free(&update);
     }

@@ -63,7 +63,8 @@ class Guide(unittest.TestCase):
             config, hosts = os.path.join(net.dir, "goprobe.yaml"), os.path.join(net.dir, "hosts.yaml")
             with open(config, "w", encoding="utf-8") as f:
                 json.dump({"db": {"path": db}, "api": {"addr": f"unix:{sensor}"},
-                           "interfaces": {"lo": {"ring_buffer": {"block_size": 1048576, "num_blocks": 4}}}}, f)
+                           "interfaces": {name: {"ring_buffer": {"block_size": 1048576, "num_blocks": 4}}
+                                          for name in ("lo", "eth0")}}, f)
             with open(hosts, "w", encoding="utf-8") as f:
                 json.dump({"alpha": {"addr": f"unix:{sensor}", "timeout": "10s"}}, f)
             net.daemon("goprobe", host.command(GOPROBE, "--config", config))
@@ -82,6 +83,7 @@ class Guide(unittest.TestCase):
             output = self.run_page("how-to.md", net.dir, host.command(), least=10, **variables)
             self.assertIn("Traffic, one column for", output)
             self.assertIn("Damages: 0", output)
+            self.assertRegex(output, r"Updated: \[eth0 lo\]\n +Disabled: \[\]")
 
     def test_migration(self):
         with self.services() as (net, host, variables):

@@ -333,10 +333,11 @@ static gp_code remember(void *ctx, const gp_capconfig_map *ifaces, gp_config_upd
 {
     applied *a = ctx;
     a->n_ifaces = ifaces->n;
-    atomic_fetch_add(&a->calls, 1);
+    unsigned before = atomic_fetch_add(&a->calls, 1);
     if (a->fail)
         return gp_fail(err, GP_EINTERNAL, "no");
-    return gp_iface_changes_add(&update->enabled, "lo", true, err);
+    return before ? gp_iface_changes_add(&update->enabled, "missing0", false, err)
+                  : gp_iface_changes_add(&update->enabled, "lo", true, err);
 }
 
 static void write_file(const char *path, const char *text)
@@ -385,19 +386,44 @@ static void monitor_reloads_puts_and_survives_bad_files(void **state)
     unlink(path);
 }
 
+static size_t count_in_file(const char *path, const char *needle)
+{
+    char text[8192];
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, needle)); at++)
+        n++;
+    return n;
+}
+
 static void monitor_reloads_by_itself(void **state)
 {
     (void)state;
+    char path[] = "/tmp/gp-config-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
     const gp_config_sources src = {0};
     gp_capconfig_map none = {0};
     applied a = {0};
+    gp_log *log = NULL;
     gp_config_monitor *m = NULL;
-    assert_int_equal(gp_config_monitor_new(&m, &src, &none, remember, &a, NULL, NULL), GP_OK);
+    assert_int_equal(gp_log_open(&log, path, GP_LOG_INFO, GP_LOG_LOGFMT, NULL), GP_OK);
+    assert_int_equal(gp_config_monitor_new(&m, &src, &none, remember, &a, log, NULL), GP_OK);
     assert_int_equal(gp_config_monitor_start(m, 0, NULL), GP_OK);
     for (int i = 0; i < 1000 && atomic_load(&a.calls) < 3; i++)
         nanosleep(&(struct timespec){0, 5000000}, NULL);
     gp_config_monitor_free(m);
-    assert_true(atomic_load(&a.calls) >= 3);
+    gp_log_close(log);
+    unsigned calls = atomic_load(&a.calls);
+    assert_true(calls >= 3);
+    /* The first changed something, the others not. */
+    assert_int_equal(count_in_file(path, "changed what is captured\" changes=\"enabled lo\""), 1);
+    assert_int_equal(count_in_file(path, "changed what is captured"), 1);
+    unlink(path);
 }
 
 static void retention_is_read(void **state)
