@@ -53,6 +53,7 @@ static gp_code make_manager(daemon_state *d, gp_error *err)
     const gp_manager_config manager = {.store = {.write = gp_dbsink_write,
                                                  .place = gp_dbsink_place,
                                                  .holds = gp_dbsink_holds,
+                                                 .apart = gp_dbsink_apart,
                                                  .ctx = d->sink},
                                        .journal = {.dir = cfg->journal.enabled ? cfg->db.path : NULL,
                                                    .every_s = (double)cfg->journal.interval,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -208,6 +209,22 @@ static gp_code open_dir(gp_journalfile **out, const char *dir, gp_error *err)
     return GP_OK;
 }
 
+static bool is_linked(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* Nobody else has it, and it is still there. */
+static gp_code lock_file(const gp_journalfile *f, gp_error *err)
+{
+    if (flock(f->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return gp_fail(err, GP_EBUSY, "the journal '%s' is in use by another goprobe", f->name);
+    if (!is_linked(f->fd))
+        return gp_fail(err, GP_ENOTFOUND, "the journal '%s' has just been removed", f->name);
+    return GP_OK;
+}
+
 gp_code gp_journalfile_create(gp_journalfile **out, const char *dir, const char *iface, gp_error *err)
 {
     gp_journalfile *f = NULL;
@@ -223,8 +240,10 @@ gp_code gp_journalfile_create(gp_journalfile **out, const char *dir, const char 
     if (code == GP_OK) {
         f->fd = openat(f->dir_fd, f->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, PERMISSIONS);
         code = f->fd < 0 ? gp_fail_errno(err, errno, "cannot create the journal '%s/%s'", dir, f->name)
-                         : write_begin(f, iface, err);
+                         : lock_file(f, err);
     }
+    if (code == GP_OK)
+        code = write_begin(f, iface, err);
     if (code != GP_OK) {
         (void)gp_journalfile_remove(f, NULL);
         return code;
@@ -233,9 +252,11 @@ gp_code gp_journalfile_create(gp_journalfile **out, const char *dir, const char 
     return GP_OK;
 }
 
-static gp_code read_seed(gp_journalfile *f, gp_error *err)
+gp_code gp_journalfile_resume(gp_journalfile *f, uint64_t good, uint64_t frames, gp_error *err)
 {
     uint8_t head[FILE_HEADER];
+    f->size = good;
+    f->frames = frames;
     if (pread(f->fd, head, sizeof head, 0) != (ssize_t)sizeof head)
         return gp_fail_errno(err, errno, "cannot read the journal '%s'", f->name);
     f->seed = get_le(head + sizeof magic, 8);
@@ -244,8 +265,7 @@ static gp_code read_seed(gp_journalfile *f, gp_error *err)
     return GP_OK;
 }
 
-gp_code gp_journalfile_reopen(gp_journalfile **out, const char *dir, const char *name, uint64_t good,
-                              uint64_t frames, gp_error *err)
+gp_code gp_journalfile_claim(gp_journalfile **out, const char *dir, const char *name, gp_error *err)
 {
     gp_journalfile *f = NULL;
     gp_code code = open_dir(&f, dir, err);
@@ -253,11 +273,9 @@ gp_code gp_journalfile_reopen(gp_journalfile **out, const char *dir, const char 
         return code;
     snprintf(f->name, sizeof f->name, "%s", name);
     snprintf(f->published, sizeof f->published, "%s", name);
-    f->size = good;
-    f->frames = frames;
     f->fd = openat(f->dir_fd, name, O_RDWR | O_CLOEXEC);
     code = f->fd < 0 ? gp_fail_errno(err, errno, "cannot open the journal '%s/%s'", dir, name)
-                     : read_seed(f, err);
+                     : lock_file(f, err);
     if (code != GP_OK) {
         gp_journalfile_close(f);
         return code;

@@ -9,6 +9,9 @@
  * A file begins under a temporary name and counts only once it is published (by rename). What is in it is
  * safe from a killed process after each append, from a power loss after each gp_journalfile_sync.
  *
+ * An open file is locked, flock(2), until it is closed: what a running goprobe keeps here is not taken for
+ * what a dead one left. (Where the file system has no locks, nothing keeps two of them apart.)
+ *
  * Not thread-safe: one thread per file at a time.
  */
 #ifndef GP_CAPTURE_JOURNALFILE_H
@@ -36,9 +39,11 @@ typedef struct gp_journalfile gp_journalfile;
 
 /* Makes a new file, under its temporary name. */
 gp_code gp_journalfile_create(gp_journalfile **out, const char *dir, const char *iface, gp_error *err);
-/* An existing file, to append to behind its first `good` bytes: see gp_journal_content. */
-gp_code gp_journalfile_reopen(gp_journalfile **out, const char *dir, const char *name, uint64_t good,
-                              uint64_t frames, gp_error *err);
+/* An existing file, that of an earlier process. GP_EBUSY: that one is still running; GP_ENOTFOUND: it has
+ * just removed it. */
+gp_code gp_journalfile_claim(gp_journalfile **out, const char *dir, const char *name, gp_error *err);
+/* A claimed file is to be appended to, behind its first `good` bytes: see gp_journal_content. */
+gp_code gp_journalfile_resume(gp_journalfile *f, uint64_t good, uint64_t frames, gp_error *err);
 /* At most GP_JOURNAL_BATCH_MAX sessions. After a failure (a full disk) the file is as before, but see
  * gp_journalfile_broken. */
 gp_code gp_journalfile_append(gp_journalfile *f, const gp_journal_batch *batch, const gp_session *sessions,

@@ -99,14 +99,15 @@ static void drop(const recovery *r, const char *path, const char *why)
                     GP_F_STR("error", strerror(errno)));
 }
 
-static gp_code keep_content(recovery *r, const char *name, const gp_journal_content *c, lanes *l,
+/* Takes over the file. */
+static gp_code keep_content(recovery *r, gp_journalfile *f, const gp_journal_content *c, lanes *l,
                             gp_error *err)
 {
-    gp_journal_recovered item = {.block_ts = c->block_ts, .dropped = c->dropped};
+    gp_journal_recovered item = {.block_ts = c->block_ts, .dropped = c->dropped, .file = f};
     snprintf(item.iface, sizeof item.iface, "%s", c->iface);
     gp_code code = join_lanes(l, &item.table, err);
     if (code == GP_OK)
-        code = gp_journalfile_reopen(&item.file, r->dir, name, c->good, c->frames, err);
+        code = gp_journalfile_resume(f, c->good, c->frames, err);
     if (code == GP_OK)
         code = remember(r, &item, err);
     if (code != GP_OK)
@@ -125,7 +126,8 @@ static void set_aside(const recovery *r, const char *name, const char *path)
         gp_log_warn(r->log, "damaged journal set aside", GP_F_STR("path", to));
 }
 
-static gp_code recover_file(recovery *r, const char *name, const char *path, gp_error *err)
+/* Takes over the file, which is locked. */
+static gp_code recover_file(recovery *r, gp_journalfile *f, const char *name, const char *path, gp_error *err)
 {
     lanes l = {.code = GP_OK};
     gp_journal_content c;
@@ -140,8 +142,10 @@ static gp_code recover_file(recovery *r, const char *name, const char *path, gp_
                     GP_F_STR("path", path), GP_F_U64("good_bytes", c.good));
     if (code == GP_OK && (held || c.sessions == 0))
         drop(r, path, held ? "its block is in the database" : "it is empty");
-    else if (code == GP_OK)
-        code = keep_content(r, name, &c, &l, err);
+    if (code == GP_OK && !held && c.sessions > 0)
+        code = keep_content(r, f, &c, &l, err);
+    else
+        gp_journalfile_close(f);
     free_lanes(&l);
     return code;
 }
@@ -155,11 +159,21 @@ static void recover_entry(recovery *r, const char *name)
 {
     char path[PATH_SIZE];
     gp_error err = GP_ERROR_INIT;
+    gp_journalfile *f = NULL;
+    const bool begun = has_prefix(name, GP_JOURNAL_NEW_PREFIX);
+    if (!begun && !has_prefix(name, GP_JOURNAL_PREFIX))
+        return;
     if (snprintf(path, sizeof path, "%s/%s", r->dir, name) >= (int)sizeof path)
         return;
-    if (has_prefix(name, GP_JOURNAL_NEW_PREFIX))
+    gp_code code = gp_journalfile_claim(&f, r->dir, name, &err);
+    if (code == GP_OK && begun) {
         drop(r, path, "it was never finished");
-    else if (has_prefix(name, GP_JOURNAL_PREFIX) && recover_file(r, name, path, &err) != GP_OK)
+        gp_journalfile_close(f);
+    } else if (code == GP_OK)
+        code = recover_file(r, f, name, path, &err);
+    if (code == GP_EBUSY)
+        gp_log_warn(r->log, "journal left alone: another goprobe keeps it", GP_F_STR("path", path));
+    else if (code != GP_OK && code != GP_ENOTFOUND)
         gp_log_error(r->log, "journal not replayed", GP_F_STR("path", path), GP_F_STR("error", err.msg));
 }
 

@@ -189,7 +189,7 @@ static void rotate_all(gp_capture_manager *m, int64_t ts)
         slot *s = &m->slots[i];
         if (!s->capture)
             continue;
-        if (gp_writeout_full(m->writeout, s->iface)) {
+        if (gp_writeout_full(m->writeout, s->iface, ts)) {
             m->postponed++;
             gp_log_warn(m->log, "writeout is behind: this interval runs on into the next",
                         GP_F_STR("iface", s->iface), GP_F_I64("ts", ts), GP_F_U64("times", m->postponed));

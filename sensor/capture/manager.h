@@ -23,7 +23,7 @@ typedef struct gp_capture_manager gp_capture_manager;
 typedef gp_code (*gp_writeout_fn)(void *ctx, const char *iface, int64_t ts, gp_flow *flows, size_t n,
                                   const gp_capture_stats *stats, gp_error *err);
 
-/* Where blocks go. All calls from one thread at a time. */
+/* Where blocks go. All calls but `apart` from one thread at a time. */
 typedef struct gp_block_store {
     gp_writeout_fn write;
     /* The time that a block of *ts can have, so that it comes behind those that are there. NULL: *ts
@@ -31,6 +31,9 @@ typedef struct gp_block_store {
     gp_code (*place)(void *ctx, const char *iface, int64_t *ts, gp_error *err);
     /* Is there a block of exactly this time? NULL: none ever is. */
     gp_code (*holds)(void *ctx, const char *iface, int64_t ts, bool *held, gp_error *err);
+    /* Do blocks of these two times lie apart, so that damage (GP_ECORRUPT) to where one belongs is none to
+     * where the other does? From any thread. NULL: they never do. */
+    bool (*apart)(int64_t ts, int64_t other);
     void *ctx;
 } gp_block_store;
 

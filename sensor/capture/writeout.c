@@ -19,6 +19,7 @@ typedef struct job {
     size_t bytes;
     unsigned tries;
     int64_t retry_at; /* gp_clock_ns() */
+    bool damaged;     /* where it belongs, that is, as of its last try */
 } job;
 
 struct gp_writeout {
@@ -127,10 +128,18 @@ static void try_later(gp_writeout *w, job *j, const gp_error *err)
 
 /* ---- the queue ----------------------------------------------------------------------------------------- */
 
+/* Blocks of an interface are written in order; but those of another day need not wait until one is mended. */
+static bool holds_up(const gp_writeout *w, const job *j, const char *iface, int64_t ts)
+{
+    if (strcmp(j->iface, iface) != 0)
+        return false;
+    return !(j->damaged && w->store.apart && w->store.apart(j->ts, ts));
+}
+
 static bool is_behind_its_own(const gp_writeout *w, const job *j)
 {
     const job *k = w->first;
-    while (k != j && strcmp(k->iface, j->iface) != 0)
+    while (k != j && !holds_up(w, k, j->iface, j->ts))
         k = k->next;
     return k != j;
 }
@@ -175,6 +184,7 @@ static void run_job(gp_writeout *w, job **at)
     if (!finished)
         try_later(w, j, &err);
     pthread_mutex_lock(&w->lock);
+    j->damaged = code == GP_ECORRUPT;
     if (finished)
         take_out(w, at); /* others only append */
     pthread_mutex_unlock(&w->lock);
@@ -281,11 +291,11 @@ gp_code gp_writeout_add(gp_writeout *w, const char *iface, int64_t ts, gp_table_
     return GP_OK;
 }
 
-bool gp_writeout_full(gp_writeout *w, const char *iface)
+bool gp_writeout_full(gp_writeout *w, const char *iface, int64_t ts)
 {
     pthread_mutex_lock(&w->lock);
     const job *j = w->stats.waiting_bytes > w->limit ? w->first : NULL;
-    while (j && strcmp(j->iface, iface) != 0)
+    while (j && !holds_up(w, j, iface, ts))
         j = j->next;
     pthread_mutex_unlock(&w->lock);
     return j != NULL;

@@ -4,10 +4,11 @@
  *
  * Rotation never waits for the disk: it leaves its table here. A block that cannot be written (disk full,
  * database not readable) is tried again until it can, with growing pauses; other interfaces do not wait for
- * it. What waits is bounded: above the limit gp_writeout_full() is true of the interfaces that have something
- * waiting, and the manager lets their intervals run on until there is room again, so that a bad disk costs
- * time resolution but no flow. At the end each block is tried once more; what still cannot be written is left
- * to the journal.
+ * it, and neither do blocks that belong elsewhere in the database than one whose place is damaged: a damaged
+ * day does not outlast itself. What waits is bounded: above the limit gp_writeout_full() is true of the
+ * interfaces that have something waiting, and the manager lets their intervals run on until there is room
+ * again, so that a bad disk costs time resolution but no flow. At the end each block is tried once more; what
+ * still cannot be written is left to the journal.
  *
  * Thread-safety: all functions from any thread.
  */
@@ -30,7 +31,8 @@ void gp_writeout_free(gp_writeout *w);
 /* Takes over `table` and its journal (NULL: none). GP_ENOMEM leaves them with the caller. */
 gp_code gp_writeout_add(gp_writeout *w, const char *iface, int64_t ts, gp_table_ref *table,
                         const gp_capture_stats *stats, gp_journal_interval *journal, gp_error *err);
-bool gp_writeout_full(gp_writeout *w, const char *iface);
+/* ts: of the block that would be added. */
+bool gp_writeout_full(gp_writeout *w, const char *iface, int64_t ts);
 void gp_writeout_wait(gp_writeout *w); /* until everything has been tried at least once */
 
 typedef struct gp_writeout_stats {

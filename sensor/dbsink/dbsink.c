@@ -191,6 +191,11 @@ gp_code gp_dbsink_holds(void *dbsink, const char *iface, int64_t ts, bool *held,
     return rc;
 }
 
+bool gp_dbsink_apart(int64_t ts, int64_t other)
+{
+    return gp_day_start(ts) != gp_day_start(other);
+}
+
 static gp_code make_folders(char *path, gp_error *err)
 {
     for (char *c = path + 1;; c++) {

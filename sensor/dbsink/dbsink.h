@@ -39,6 +39,8 @@ gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *fl
 gp_code gp_dbsink_place(void *dbsink, const char *iface, int64_t *ts, gp_error *err);
 /* Is there a block of exactly this time? */
 gp_code gp_dbsink_holds(void *dbsink, const char *iface, int64_t ts, bool *held, gp_error *err);
+/* Do blocks of these times lie in different days? */
+bool gp_dbsink_apart(int64_t ts, int64_t other);
 
 /* Makes the database folder if need be, and checks that it is one and that we may write to it. */
 gp_code gp_dbsink_check_db(const char *path, gp_error *err);

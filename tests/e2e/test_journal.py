@@ -110,6 +110,30 @@ class Journal(TestCase):
         self.assertEqual({PORT: (9, 9)}, self.stored())
         self.assertEqual([], self.journals())
 
+    def test_a_second_sensor_leaves_the_journal_of_the_first(self):
+        """Started by mistake over the same database: once with the same address, once for another interface."""
+        self.send(PORT, 9, 9)
+        wait_until("packets are counted", lambda: self.live() == {PORT: (9, 9)})
+        time.sleep(2.5 * INTERVAL)
+        before = self.journals()
+        self.assertEqual(1, len(before))
+        said = "".join(self.run_tool(*self.sensor.command(), status=1))
+        self.assertIn("another goprobe keeps it", said)
+        other = Sensor(self.lab.beta)
+        other.db = self.sensor.db
+        other.write_config(journal={"interval": INTERVAL})
+        other.start()
+        self.assertEqual(0, other.stop())
+        self.assertEqual(before, self.journals())
+        self.assertEqual({}, {port: n for port, n in self.stored().items() if port == PORT})
+        self.send(PORT, 1, 1)
+        wait_until("packets are counted", lambda: self.live() == {PORT: (10, 10)})
+        time.sleep(2.5 * INTERVAL)
+        self.kill()
+        self.sensor.start()
+        self.assertEqual(0, self.sensor.stop())
+        self.assertEqual({PORT: (10, 10)}, self.stored())
+
     def test_damaged_journals_do_not_stop_the_sensor(self):
         self.send(PORT, 9, 9)
         wait_until("packets are counted", lambda: self.live() == {PORT: (9, 9)})

@@ -129,7 +129,8 @@ static void a_file_says_what_was_written(void **state)
     assert_int_equal(x.bytes, PER_FRAME * (100 + 101 + 102 + 103 + 104));
     assert_false(c.damaged);
     gp_journalfile *f = NULL;
-    assert_int_equal(gp_journalfile_reopen(&f, dir, strrchr(path, '/') + 1, c.good, c.frames, NULL), GP_OK);
+    assert_int_equal(gp_journalfile_claim(&f, dir, strrchr(path, '/') + 1, NULL), GP_OK);
+    assert_int_equal(gp_journalfile_resume(f, c.good, c.frames, NULL), GP_OK);
     assert_int_equal(gp_journalfile_commit(f, noon + 301, true, NULL), GP_OK);
     const gp_session more = session(1, 1);
     const gp_journal_batch batch = {.block_ts = noon + 600, .lane = 63};
@@ -273,6 +274,40 @@ static gp_counters sum_of_recovered(const char *dir, size_t n)
     return sum;
 }
 
+/* What the next start would find if the process ended now: it has locked its files. */
+static gp_counters sum_after_crash(const char *dir, size_t n)
+{
+    char copy[GP_TEMPDIR_LEN];
+    char command[2 * PATH];
+    gp_tempdir_make(copy);
+    snprintf(command, sizeof command, "find '%s' -maxdepth 1 -type f -exec cp -t '%s' {} +", dir, copy);
+    assert_int_equal(system(command), 0);
+    gp_counters sum = sum_of_recovered(copy, n);
+    gp_tempdir_remove(copy);
+    return sum;
+}
+
+/* What a running process keeps is not taken for what a dead one left. */
+static void what_is_in_use_is_left_alone(void **state)
+{
+    const char *dir = *state;
+    const gp_journal_batch batch = {.block_ts = noon};
+    const gp_session s = session(1, 5);
+    gp_journalfile *kept[2] = {0};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(gp_journalfile_create(&kept[i], dir, "eth0", NULL), GP_OK);
+        assert_int_equal(gp_journalfile_append(kept[i], &batch, &s, 1, NULL), GP_OK);
+    }
+    assert_int_equal(gp_journalfile_publish(kept[0], NULL, false, NULL), GP_OK);
+    assert_int_equal(sum_of_recovered(dir, 0).bytes_rcvd, 0);
+    assert_int_equal(files_in(dir, ".journal", NULL), 2); /* also the one that has only begun */
+    assert_int_equal(gp_journalfile_append(kept[0], &batch, &s, 1, NULL), GP_OK);
+    gp_journalfile_close(kept[0]);
+    gp_journalfile_close(kept[1]);
+    assert_int_equal(sum_of_recovered(dir, 1).bytes_rcvd, 5);
+    assert_int_equal(files_in(dir, ".journal", NULL), 1);
+}
+
 static void only_changes_are_written(void **state)
 {
     const char *dir = *state;
@@ -298,7 +333,7 @@ static void only_changes_are_written(void **state)
     assert_true(after.file_bytes > 0);
     assert_true(after.lag_s < 5);
     gp_counters want = gp_flowtable_totals(x.t);
-    gp_counters got = sum_of_recovered(dir, 1);
+    gp_counters got = sum_after_crash(dir, 1);
     assert_memory_equal(&got, &want, sizeof got);
     stop_running(&x);
     assert_int_equal(gp_journal_commit(j, iv, noon, NULL), GP_OK);
@@ -333,7 +368,7 @@ static void a_file_keeps_to_its_limit(void **state)
     assert_int_equal(stat(path, &st), 0);
     assert_true(st.st_size < LIMIT);
     gp_counters want = gp_flowtable_totals(x.t);
-    gp_counters got = sum_of_recovered(dir, 1);
+    gp_counters got = sum_after_crash(dir, 1);
     assert_memory_equal(&got, &want, sizeof got);
     for (unsigned i = 0; i < 60000; i++)
         put(&x, i, 1);
@@ -341,7 +376,7 @@ static void a_file_keeps_to_its_limit(void **state)
         usleep(1000);
         gp_journal_get_stats(j, &s);
     } while (s.overflows == 0);
-    gp_counters kept = sum_of_recovered(dir, 1);
+    gp_counters kept = sum_after_crash(dir, 1);
     assert_true(kept.bytes_rcvd >= got.bytes_rcvd);
     stop_running(&x);
     gp_journal_end(j, iv);
@@ -367,7 +402,7 @@ static void failures_are_made_up_for(void **state)
     put(&x, 2, 7);
     assert_int_equal(mkdir(db, 0755), 0);
     await_walks(&x, 3);
-    assert_int_equal(sum_of_recovered(db, 1).bytes_rcvd, 14);
+    assert_int_equal(sum_after_crash(db, 1).bytes_rcvd, 14);
     stop_running(&x);
     gp_journal_end(j, iv);
     gp_journal_free(j);
@@ -395,7 +430,7 @@ static void a_resumed_interval_counts_once(void **state)
     gp_flowtable_free(x.t);
     x.t = r[0].table;
     r[0].table = NULL;
-    gp_counters got = sum_of_recovered(dir, 1); /* nothing new was written yet */
+    gp_counters got = sum_after_crash(dir, 1); /* nothing new was written yet */
     assert_memory_equal(&got, &first, sizeof got);
     (void)begin(j, &x, r[0].file);
     r[0].file = NULL;
@@ -406,7 +441,7 @@ static void a_resumed_interval_counts_once(void **state)
     await_walks(&x, 3);
     gp_counters want = gp_flowtable_totals(x.t);
     assert_int_equal(want.bytes_rcvd, 700);
-    got = sum_of_recovered(dir, 1);
+    got = sum_after_crash(dir, 1);
     assert_memory_equal(&got, &want, sizeof got);
     gp_journal_free(j);
     gp_flowtable_free(x.t);
@@ -469,7 +504,8 @@ static void commit_first(const char *dir)
     seen x = {0};
     assert_int_equal(files_in(dir, GP_JOURNAL_PREFIX, path), 1);
     assert_int_equal(gp_journal_read(path, see, &x, &c, NULL), GP_OK);
-    assert_int_equal(gp_journalfile_reopen(&f, dir, strrchr(path, '/') + 1, c.good, c.frames, NULL), GP_OK);
+    assert_int_equal(gp_journalfile_claim(&f, dir, strrchr(path, '/') + 1, NULL), GP_OK);
+    assert_int_equal(gp_journalfile_resume(f, c.good, c.frames, NULL), GP_OK);
     assert_int_equal(gp_journalfile_commit(f, noon + 300, false, NULL), GP_OK);
     gp_journalfile_close(f);
 }
@@ -536,13 +572,13 @@ static void a_session_in_two_rings_adds_up(void **state)
     assert_true(gp_flowtable_put_lane(x.t, 1, &s, false));
     gp_journal_interval *iv = begin(j, &x, NULL);
     await_walks(&x, 3);
-    assert_int_equal(sum_of_recovered(dir, 1).bytes_rcvd, 20);
+    assert_int_equal(sum_after_crash(dir, 1).bytes_rcvd, 20);
     stop_running(&x);
     assert_true(gp_flowtable_put_lane(x.t, 1, &s, true));
     gp_journal_stop(j);
     assert_true(gp_journal_keep(j, iv, x.t, &batch));
     gp_journal_free(j);
-    assert_int_equal(sum_of_recovered(dir, 1).bytes_rcvd, 30);
+    assert_int_equal(sum_after_crash(dir, 1).bytes_rcvd, 30);
     gp_flowtable_free(x.t);
 }
 
@@ -660,6 +696,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_says_what_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_costs_only_what_follows, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_in_use_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(only_changes_are_written, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_keeps_to_its_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_are_made_up_for, setup, teardown),

@@ -554,6 +554,68 @@ static void a_full_disk_costs_no_flow(void **state)
     gp_netns_ip("link del va");
 }
 
+/* Where the first block belongs is damaged; days are short here. */
+typedef struct damaged_day {
+    log_book book;
+    atomic_bool mended;
+    atomic_llong day; /* 0: none yet */
+} damaged_day;
+
+enum { SHORT_DAY = 3 };
+
+static bool in_other_short_day(int64_t ts, int64_t other)
+{
+    return ts / SHORT_DAY != other / SHORT_DAY;
+}
+
+static gp_code record_unless_damaged(void *ctx, const char *iface, int64_t ts, gp_flow *flows, size_t n,
+                                     const gp_capture_stats *stats, gp_error *err)
+{
+    damaged_day *d = ctx;
+    long long none = 0;
+    atomic_compare_exchange_strong(&d->day, &none, ts / SHORT_DAY);
+    if (ts / SHORT_DAY == atomic_load(&d->day) && !atomic_load(&d->mended))
+        return gp_fail(err, GP_ECORRUPT, "the day of '%s' is damaged", iface);
+    return record(&d->book, iface, ts, flows, n, stats, err);
+}
+
+/* Blocks of a damaged day wait, those of the days after it do not; there is room for one only. In the end
+ * everything is where it belongs. */
+static void a_damaged_day_costs_no_flow_and_no_other_day(void **state)
+{
+    (void)state;
+    static damaged_day d = {.book.lock = PTHREAD_MUTEX_INITIALIZER};
+    gp_capture_manager *m = NULL;
+    gp_config_update up;
+    uint64_t sent = 0;
+    uint64_t packets = 0;
+    need_network();
+    gp_netns_add_pair("va", "vb");
+    const gp_manager_config cfg = {
+        .store = {.write = record_unless_damaged, .apart = in_other_short_day, .ctx = &d},
+        .interval_s = 1,
+        .local_buffer_size = 1};
+    assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
+    gp_capconfig_map map = config_for("vb");
+    assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
+    gp_config_update_free(&up);
+    for (unsigned i = 0; i < 60 && blocks_written(&d.book) < 3; i++) {
+        send_packets("va", 10);
+        sent += 10;
+        usleep(200000);
+    }
+    assert_true(blocks_written(&d.book) >= 3);
+    assert_true(metric_of(m, "goprobe_writeout_waiting_blocks") >= 1);
+    atomic_store(&d.mended, true);
+    gp_manager_close(m);
+    for (size_t i = 0; i < d.book.n; i++)
+        packets += packets_in(&d.book.blocks[i]);
+    assert_int_equal(packets, sent);
+    assert_int_equal(d.book.blocks[0].ts / SHORT_DAY > atomic_load(&d.day), true);
+    gp_capconfig_map_free(&map);
+    gp_netns_ip("link del va");
+}
+
 /* So many microseconds after the clock's next full second, or before. */
 static void sleep_until_second(int offset_us)
 {
@@ -648,11 +710,14 @@ static void a_clock_that_is_set_costs_no_flow(void **state)
     assert_int_equal(
         gp_dbsink_new(&sink, &(gp_dbsink_config){.db = db, .codec = GP_CODEC_LZ4, .no_sync = true}, NULL),
         GP_OK);
-    const gp_manager_config cfg = {
-        .store = {.write = gp_dbsink_write, .place = gp_dbsink_place, .holds = gp_dbsink_holds, .ctx = sink},
-        .journal = {.dir = db, .every_s = 0.1, .size_limit = 1 << 20},
-        .interval_s = 1,
-        .now = shifted_clock};
+    const gp_manager_config cfg = {.store = {.write = gp_dbsink_write,
+                                             .place = gp_dbsink_place,
+                                             .holds = gp_dbsink_holds,
+                                             .apart = gp_dbsink_apart,
+                                             .ctx = sink},
+                                   .journal = {.dir = db, .every_s = 0.1, .size_limit = 1 << 20},
+                                   .interval_s = 1,
+                                   .now = shifted_clock};
     assert_int_equal(gp_manager_new(&m, &cfg, NULL), GP_OK);
     gp_capconfig_map map = config_for("vb");
     assert_int_equal(gp_manager_apply(m, &map, &up, NULL), GP_OK);
@@ -865,6 +930,7 @@ int main(void)
         cmocka_unit_test(captures_rotate_on_the_grid),
         cmocka_unit_test(a_slow_disk_costs_no_flow),
         cmocka_unit_test(a_full_disk_costs_no_flow),
+        cmocka_unit_test(a_damaged_day_costs_no_flow_and_no_other_day),
         cmocka_unit_test(a_stop_during_a_rotation_loses_nothing),
         cmocka_unit_test(a_clock_that_is_set_costs_no_flow),
         cmocka_unit_test(what_a_journal_holds_goes_to_its_block),
