@@ -357,7 +357,8 @@ static void on_time(gp_exchange *x, int64_t now_ns)
 static gp_code read_frame(const sp_exchange *s, const gp_frame *f, gp_result *out, gp_problem *problem,
                           gp_error *err)
 {
-    const gp_refusal refusal = {s->cfg.addr, "status", f->status, f->body, f->len};
+    const gp_refusal refusal = {
+        .addr = s->cfg.addr, .what = "status", .status = f->status, .text = f->body, .len = f->len};
     const gp_answer_limits limits = {.max_rows = s->cfg.max_rows, .max_bytes = s->cfg.max_response};
     gp_error why = GP_ERROR_INIT;
     if (f->type == GP_FRAME_PROBLEM)

@@ -296,6 +296,15 @@ static void describe(const gp_refusal *r, const gp_problem *problem, gp_buf *out
     cJSON_Delete(root);
 }
 
+/* A host without time says when to come back; v4 says nothing else. */
+static void describe_load(const gp_refusal *r, gp_buf *out)
+{
+    if (r->status == 429 && out->len == 0)
+        gp_buf_puts(out, "too many queries at a time");
+    if (r->retry_s > 0 && out->len)
+        gp_buf_printf(out, ", try again in %ld s", r->retry_s);
+}
+
 gp_code gp_client_refused(const gp_refusal *r, gp_problem *problem, gp_error *err)
 {
     gp_problem local = GP_PROBLEM_INIT;
@@ -304,6 +313,7 @@ gp_code gp_client_refused(const gp_refusal *r, gp_problem *problem, gp_error *er
     gp_problem_free(problem);
     bool is_problem = r->len > 0 && gp_problem_from_json(r->text, r->len, problem);
     describe(r, is_problem ? problem : NULL, &text);
+    describe_load(r, &text);
     gp_code rc = gp_fail(err, code_of_status(r->status), "%s: %s %ld%s%s", r->addr, r->what, r->status,
                          text.len ? ": " : "", text.len ? text.data : "");
     gp_buf_free(&text);
@@ -313,7 +323,14 @@ gp_code gp_client_refused(const gp_refusal *r, gp_problem *problem, gp_error *er
 
 static gp_code http_error(const gp_client *c, const gp_call *call, gp_error *err)
 {
-    const gp_refusal r = {c->addr, "HTTP status", call->status, call->answer.data, call->answer.len};
+    curl_off_t retry_s = 0; /* libcurl reads Retry-After, seconds and dates */
+    (void)curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &retry_s);
+    const gp_refusal r = {.addr = c->addr,
+                          .what = "HTTP status",
+                          .status = call->status,
+                          .text = call->answer.data,
+                          .len = call->answer.len,
+                          .retry_s = (long)retry_s};
     return gp_client_refused(&r, call->problem, err);
 }
 

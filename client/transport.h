@@ -89,6 +89,7 @@ typedef struct gp_refusal {
     long status;
     const char *text;
     size_t len;
+    long retry_s; /* when it likes to be asked again; 0: it does not say */
 } gp_refusal;
 gp_code gp_client_refused(const gp_refusal *r, gp_problem *problem, gp_error *err);
 

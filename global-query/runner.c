@@ -437,11 +437,11 @@ static void take_answer(fleet_query *q, size_t i, gp_result *result)
         fail_query(q, rc, &err);
 }
 
-/* What says something of the host rather than of the query. */
+/* What says something of the host rather than of the query. A host that refuses, of whatever reason, is there
+ * and speaks: another query may be answered. */
 static bool is_hosts_fault(gp_code code)
 {
-    return code == GP_ENET || code == GP_ETIMEOUT || code == GP_ECORRUPT || code == GP_EBUSY ||
-           code == GP_EINTERNAL;
+    return code == GP_ENET || code == GP_ETIMEOUT || code == GP_ECORRUPT;
 }
 
 /* Who was cut short by the deadline of the query had no fair chance. */
@@ -666,6 +666,20 @@ static gp_code no_hosts(gp_problem *problem, gp_error *err)
     return gp_fail(err, GP_EINVAL, "query for target hosts is empty");
 }
 
+/* Hosts that the query names wrongly are the user's to mend, unlike an inventory or a name server that fails.
+ */
+static gp_code unknown_hosts(const gp_args *args, gp_code code, gp_problem *problem, gp_error *err)
+{
+    if (code != GP_EINVAL && code != GP_ENOTFOUND)
+        return gp_error_prefix(err, "failed to resolve host list");
+    gp_buf value = GP_BUF_INIT;
+    gp_buf_json_str(&value, args->query_hosts);
+    gp_problem_set(problem, 422, "query preparation failed");
+    gp_problem_add(problem, "body.query_hosts", value.data, "%s", err->msg);
+    gp_buf_free(&value);
+    return GP_EINVAL;
+}
+
 static void free_query(fleet_query *q)
 {
     for (size_t i = 0; q->hosts && i < q->n_hosts; i++) {
@@ -702,13 +716,16 @@ static void take_files(fleet_query *q)
         q->access.token = gp_watched_take(r->token_file, &q->token_handle);
 }
 
-static gp_code run_query(fleet_query *q, const gp_args *args, gp_result *out, gp_error *err)
+static gp_code run_query(fleet_query *q, const gp_args *args, gp_result *out, gp_problem *problem,
+                         gp_error *err)
 {
     gp_host_list hosts = {0};
+    gp_error local = GP_ERROR_INIT;
+    err = err ? err : &local;
     take_files(q);
     gp_code rc = resolve_hosts(q, args, &hosts, err);
     if (rc != GP_OK)
-        gp_error_prefix(err, "failed to resolve host list");
+        rc = unknown_hosts(args, rc, problem, err);
     if (rc == GP_OK)
         rc = find_hosts(q, &hosts, err);
     if (rc == GP_OK)
@@ -736,7 +753,7 @@ gp_code gp_runner_run(void *runner, const gp_args *args, const gp_stmt *stmt, co
     if (rc != GP_OK)
         return rc;
     atomic_fetch_add(&r->counts.running, 1);
-    rc = run_query(&q, args, out, err);
+    rc = run_query(&q, args, out, problem, err);
     atomic_fetch_sub(&r->counts.running, 1);
     return rc;
 }

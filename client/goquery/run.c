@@ -8,6 +8,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/base/suggest.h"
+#include "proto/query/timeparse.h"
 #include "sensor/godb/engine.h"
 
 #include <errno.h>
@@ -141,6 +142,19 @@ static bool given_up(void *ctx)
     return gp_interrupted(NULL) || gp_clock_ns() >= w->until_ns;
 }
 
+/* Nobody withdrew a query that ran out of time, and who asked may not know that there is a limit. */
+static gp_code name_timeout(const options *o, const query_wait *w, gp_code code, gp_error *err)
+{
+    char limit[64];
+    bool remote = o->server && *o->server;
+    bool given_up_by_time = (code == GP_ECANCELED || code == GP_ETIMEOUT) && !gp_interrupted(NULL);
+    if (!given_up_by_time || gp_clock_ns() < w->until_ns)
+        return code;
+    gp_duration_format(o->timeout_ns, limit, sizeof limit);
+    return gp_fail(err, GP_ETIMEOUT, "%s%s within %s, which is the time-out that --query.timeout sets",
+                   remote ? "no answer from " : "the query did not end", remote ? o->server : "", limit);
+}
+
 static void show_line(query_wait *w, const char *text)
 {
     fprintf(stderr, "\r\033[K%s", text);
@@ -184,7 +198,7 @@ static gp_code run_local(const options *o, const gp_stmt *stmt, gp_result *out, 
     if (code == GP_OK)
         code = gp_engine_new(&e, &(gp_engine_config){.db = o->db, .log = log}, err);
     if (code == GP_OK)
-        code = gp_engine_run(e, &watched, &hooks, out, err);
+        code = name_timeout(o, &w, gp_engine_run(e, &watched, &hooks, out, err), err);
     end_progress(&w);
     gp_engine_free(e);
     gp_log_close(log);
@@ -244,6 +258,7 @@ static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
         code = ask_streaming(o, c, &w, out, &problem, err);
     else
         code = gp_client_query(c, &o->args, out, &problem, err);
+    code = name_timeout(o, &w, code, err);
     if (code != GP_OK && problem.n_errors)
         problem_to_error(&problem, err->msg, err);
     gp_problem_free(&problem);

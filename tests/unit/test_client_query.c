@@ -49,6 +49,12 @@ static void query(gp_http_request *req, gp_http_response *res, void *ctx)
         gp_problem_free(&p);
         return;
     }
+    if (strstr(body, "\"much\"")) {
+        res->status = 429;
+        res->extra_header[0] = "Retry-After";
+        res->extra_header[1] = "7";
+        return;
+    }
     /* Whatever the caller prints, it needs JSON. */
     if (!strstr(body, "\"format\":\"json\"") || !strstr(body, "\"caller\":\"gpclient/"))
         gp_http_error(res, 400, "not what a client sends: %s", body);
@@ -167,6 +173,19 @@ static void queries(void **state)
     gp_client_free(c);
 }
 
+/* A service that is asked too much says nothing but when to come back. */
+static void who_asks_too_much_hears_when_to_ask_again(void **state)
+{
+    gp_client *c = connect_to(*state);
+    gp_args a = args_of("much");
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_client_query(c, &a, &r, NULL, &err), GP_EBUSY);
+    assert_non_null(strstr(err.msg, "HTTP status 429: too many queries at a time, try again in 7 s"));
+    gp_args_free(&a);
+    gp_client_free(c);
+}
+
 typedef struct seen {
     gp_buf text;
     size_t until; /* events after which to cancel; 0: never */
@@ -246,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(queries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_asks_too_much_hears_when_to_ask_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(example_program, set_up, tear_down),
     };

@@ -102,8 +102,9 @@ typedef struct fake_sensor {
     int status;     /* HTTP; 0: a result */
     const char *garbage;
     unsigned delay_ms;
-    unsigned fail_first; /* requests that get a 503 */
-    size_t blanks;       /* before its answer */
+    unsigned fail_first; /* requests that get a 503, or this: */
+    const char *fail_with;
+    size_t blanks; /* before its answer */
     atomic_uint asked;
     gp_http_server *server;
     char request_id[GP_REQUEST_ID_MAX + 1]; /* of the last query */
@@ -140,7 +141,10 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
     for (unsigned waited = 0; waited < s->delay_ms && !gp_http_canceled(req); waited += 10)
         usleep(10000);
     if (atomic_fetch_add(&s->asked, 1) < s->fail_first) {
-        gp_http_error(res, 503, "not now");
+        if (s->fail_with)
+            gp_buf_puts(&res->body, s->fail_with);
+        else
+            gp_http_error(res, 503, "not now");
         return;
     }
     gp_buf_pad(&res->body, ' ', s->blanks);
@@ -439,7 +443,8 @@ static void the_deadline_names_who_is_missing(void **state)
 static void hosts_that_keep_failing_are_left_alone(void **state)
 {
     (void)state;
-    fake_sensor s[] = {{.host = "good", .bytes = 5}, {.host = "ill", .bytes = 7, .fail_first = 2}};
+    fake_sensor s[] = {{.host = "good", .bytes = 5},
+                       {.host = "ill", .bytes = 7, .fail_first = 2, .fail_with = "{"}};
     fleet f;
     gp_result r;
     gp_buf metrics = GP_BUF_INIT;
@@ -465,6 +470,39 @@ static void hosts_that_keep_failing_are_left_alone(void **state)
     assert_int_equal(r.totals.bytes_rcvd, 12);
     gp_result_free(&r);
     stop_fleet(&f, s, 2);
+}
+
+/* One bad query must not cut hosts off for everybody. */
+static void hosts_that_refuse_are_asked_again(void **state)
+{
+    (void)state;
+    static const int refusals[] = {400, 401, 404, 422, 429, 500, 503};
+    enum { N = sizeof refusals / sizeof refusals[0] };
+    fake_sensor s[N] = {{.host = NULL}};
+    char names[N][8];
+    fleet f;
+    gp_result r;
+    const gp_query_hooks hooks = {0};
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "h%d", refusals[i]);
+        s[i] = (fake_sensor){.host = names[i], .bytes = 1, .status = refusals[i]};
+    }
+    start_fleet(&f, s, N, "");
+    assert_int_equal(gp_breaker_new(&f.runner.breaker, 2, INT64_C(60000000000), NULL), GP_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+        for (unsigned k = 0; k < N; k++)
+            assert_int_equal(status_of(&r, names[k])->code, GP_STATUS_ERROR);
+        gp_result_free(&r);
+    }
+    for (unsigned k = 0; k < N; k++) {
+        assert_int_equal(atomic_load(&s[k].asked), 4);
+        s[k].status = 0;
+    }
+    assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+    assert_int_equal(r.totals.bytes_rcvd, N);
+    gp_result_free(&r);
+    stop_fleet(&f, s, N);
 }
 
 static void ask_all(fleet *f)
@@ -667,6 +705,38 @@ static void circles_and_long_ways_are_refused(void **state)
     }
 }
 
+/* A group that nobody knows is the user's to mend, and its name is told where the user looks. */
+static void unknown_groups_are_named(void **state)
+{
+    (void)state;
+    char dir[GP_TEMPDIR_LEN];
+    char path[128];
+    gp_resolvers resolvers = {0};
+    gp_endpoints endpoints = {0};
+    gp_runner r = {.resolvers = &resolvers, .endpoints = &endpoints};
+    gp_args a;
+    gp_stmt stmt = {0};
+    gp_result out;
+    gp_problem p = GP_PROBLEM_INIT;
+    const gp_query_hooks hooks = {0};
+    gp_tempdir_make(dir);
+    snprintf(path, sizeof path, "%s/hosts.yaml", dir);
+    write_file(path, "hosts: {web1: }\n");
+    assert_int_equal(gp_resolvers_add(&resolvers, "static", path, NULL, NULL), GP_OK);
+    gp_args_init(&a);
+    gp_args_set(&a.query_hosts, "no \"group\"", NULL);
+    gp_args_set(&a.query_hosts_resolver_type, "static", NULL);
+    assert_int_equal(gp_runner_run(&r, &a, &stmt, &hooks, &out, &p, NULL), GP_EINVAL);
+    assert_int_equal(p.status, 422);
+    assert_int_equal(p.n_errors, 1);
+    assert_string_equal(p.errors[0].location, "body.query_hosts");
+    assert_non_null(strstr(p.errors[0].message, "no host, group or tag is called \"no \"group\"\""));
+    gp_problem_free(&p);
+    gp_args_free(&a);
+    gp_resolvers_free(&resolvers);
+    gp_tempdir_remove(dir);
+}
+
 static void hosts_below_an_aggregator_are_asked_together(void **state)
 {
     (void)state;
@@ -864,10 +934,9 @@ static void wrong_settings_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest alone[] = {
-        cmocka_unit_test(hosts_are_resolved),
-        cmocka_unit_test(endpoints_are_checked),
-        cmocka_unit_test(a_pace_follows_its_host),
-        cmocka_unit_test(wrong_settings_are_named),
+        cmocka_unit_test(hosts_are_resolved),       cmocka_unit_test(endpoints_are_checked),
+        cmocka_unit_test(a_pace_follows_its_host),  cmocka_unit_test(wrong_settings_are_named),
+        cmocka_unit_test(unknown_groups_are_named),
     };
     const struct CMUnitTest fleets[] = {
         cmocka_unit_test(a_bad_host_never_spoils_the_answer),
@@ -876,6 +945,7 @@ int main(void)
         cmocka_unit_test(a_host_without_time_is_asked_again),
         cmocka_unit_test(the_deadline_names_who_is_missing),
         cmocka_unit_test(hosts_that_keep_failing_are_left_alone),
+        cmocka_unit_test(hosts_that_refuse_are_asked_again),
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(slow_hosts_are_asked_first),
         cmocka_unit_test(huge_answers_fail_alone),
