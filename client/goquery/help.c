@@ -84,7 +84,8 @@ void print_help(void)
         "  2026-11-24 10:00, 24.11.2026 10:00, 2026-11-24T10:00:00Z, Mon Nov 24 10:00:00 2026, UNIX seconds\n"
         "  local time unless a zone follows (+0100)\n"
         "\n"
-        "Exit status: 0 if the query ran, 1 otherwise. See goquery(1), and goquery examples.\n",
+        "Exit status: 0 if the query ran and a host answered, 1 otherwise. See goquery(1), and goquery "
+        "examples.\n",
         stdout);
 }
 

@@ -317,6 +317,27 @@ static void print_statuses(gp_result *r)
     }
 }
 
+static bool has_failed(const gp_host_status *h)
+{
+    return h->code == GP_STATUS_ERROR || h->code == GP_STATUS_TOO_MANY_REQUESTS;
+}
+
+/* An answer that no host has a part in is none, however empty and valid it looks. */
+static gp_code check_hosts(const gp_result *r, gp_error *err)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < r->n_hosts; i++)
+        failed += has_failed(&r->hosts[i]);
+    if (!failed || failed < r->n_hosts)
+        return GP_OK;
+    const gp_host_status *h = &r->hosts[0];
+    const char *why = h->message && *h->message ? h->message : "it does not say why";
+    if (failed == 1)
+        return gp_fail(err, GP_ENET, "host %s failed with \"%s\": %s", h->host, gp_status_name(h->code), why);
+    return gp_fail(err, GP_ENET, "all %zu hosts failed, %s with \"%s\": %s", failed, h->host,
+                   gp_status_name(h->code), why);
+}
+
 /* A table for programs has no place for them. */
 static void warn_on_stderr(const gp_result *r)
 {
@@ -517,6 +538,8 @@ gp_code run_query(options *o, gp_error *err)
             code = print_result(o, &stmt, &result, err);
         if (code == GP_OK && o->plot && stmt.format == GP_FORMAT_TXT)
             code = print_plot(o, &result, err);
+        if (code == GP_OK)
+            code = check_hosts(&result, err);
         gp_result_free(&result);
     }
     gp_stmt_free(&stmt);

@@ -154,7 +154,17 @@ class TwoSensors(TestCase):
         self.assertIn("beta", out)
         self.assertIn("1 ok", out)
         self.assertIn("1 error", out)
+        self.no_answer_is_a_failure(path)
         self.assertEqual(0, daemon.stop())
+
+    def no_answer_is_a_failure(self, path):
+        """Where the only host failed goquery says why, and its exit status is not that of an empty answer."""
+        ask = (lab.GOQUERY, "--query.server.addr", f"unix:{path}", "-i", "any", "-f", "-1h", "--query.live")
+        for form in ("txt", "csv", "json"):
+            out, err = self.run_tool(*ask, "-q", "beta", "-e", form, "sip", status=1)
+            self.assertRegex(err, rf'^Error running query: host beta failed with "error": .*{self.b.socket}')
+            self.assertTrue(out)
+            self.run_tool(*ask, "-q", "alpha,beta", "-e", form, "sip")
 
     def test_events_of_a_stream(self):
         seen_by_a = make_traffic(self.lab.alpha, self.lab.beta)
