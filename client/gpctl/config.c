@@ -124,6 +124,14 @@ gp_code change_config(const options *o, gp_client *c, gp_config_update *u, gp_er
     return rc;
 }
 
+gp_code check_update(const gp_config_update *u, gp_error *err)
+{
+    size_t n = gp_config_update_failures(u);
+    return n == 0 ? GP_OK
+                  : gp_fail(err, GP_EIO, "%zu interface%s could not be changed: see the log of the sensor", n,
+                            n == 1 ? "" : "s");
+}
+
 gp_code run_config(const options *o, gp_client *c, bool color, gp_buf *out, gp_error *err)
 {
     if (!o->reload && !o->file)
@@ -132,6 +140,8 @@ gp_code run_config(const options *o, gp_client *c, bool color, gp_buf *out, gp_e
     gp_code rc = change_config(o, c, &u, err);
     if (rc == GP_OK && !o->silent)
         put_update(&u, color, out);
+    if (rc == GP_OK)
+        rc = check_update(&u, err);
     gp_config_update_free(&u);
     return rc;
 }

@@ -65,24 +65,34 @@ static void free_answers(answer *answers, size_t n)
     free(answers);
 }
 
+/* Also a host that did not do all that it was told has failed. */
+static gp_code check_answers(answer *answers, size_t n, gp_error *err)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < n; i++) {
+        answer *a = &answers[i];
+        if (a->code == GP_OK)
+            a->code = check_update(&a->update, &a->err);
+        failed += a->code != GP_OK;
+    }
+    if (failed && n == 1)
+        return gp_fail(err, answers[0].code, "%s", answers[0].err.msg);
+    return failed ? gp_fail(err, GP_ENET, "%zu of %zu hosts failed", failed, n) : GP_OK;
+}
+
 gp_code run_fleet(const options *o, const targets *t, bool color, gp_buf *out, gp_error *err)
 {
     work w = {.o = o, .t = t, .answers = calloc(t->n, sizeof *w.answers)};
     if (!w.answers)
         return gp_fail(err, GP_ENOMEM, "out of memory for the answers of %zu hosts", t->n);
     ask_all(&w);
-    size_t failed = 0;
-    for (size_t i = 0; i < t->n; i++)
-        failed += w.answers[i].code != GP_OK;
     gp_code rc = GP_OK;
     if (o->format == FORMAT_TXT)
         rc = fleet_report(o, t, w.answers, color, out, err);
     else
         fleet_data(o, t, w.answers, out);
-    if (rc == GP_OK && failed && t->n == 1)
-        rc = gp_fail(err, w.answers[0].code, "%s", w.answers[0].err.msg);
-    else if (rc == GP_OK && failed)
-        rc = gp_fail(err, GP_ENET, "%zu of %zu hosts failed", failed, t->n);
+    if (rc == GP_OK)
+        rc = check_answers(w.answers, t->n, err);
     free_answers(w.answers, t->n);
     return rc;
 }

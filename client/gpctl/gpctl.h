@@ -45,6 +45,8 @@ gp_code run_log_level(const options *o, gp_client *c, gp_buf *out, gp_error *err
 
 /* config.c: sends a file's settings or has the sensor reload, whichever the options say. */
 gp_code change_config(const options *o, gp_client *c, gp_config_update *out, gp_error *err);
+/* config.c: fails if a change did. */
+gp_code check_update(const gp_config_update *u, gp_error *err);
 /* text.c: the counters of all interfaces, added up. */
 gp_capture_stats status_sum(const gp_status *s);
 /* text.c: time since then, to the second: "1h2m3s". */

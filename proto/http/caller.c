@@ -94,16 +94,21 @@ void gp_http_note(gp_http_request *req, const char *text)
     gp_buf_puts(&req->note, text);
 }
 
+void gp_http_note_failure(gp_http_request *req)
+{
+    req->failed = true;
+}
+
 /* One line for each attempt to change something, whether it was allowed or not. */
 void gp_http_audit(gp_http_request *req)
 {
     if (!req->route || req->route->access != GP_HTTP_CONTROL)
         return;
     const char *who = gp_http_who(req);
-    const char *outcome = req->status == 0     ? "aborted"
-                          : req->refused       ? "denied"
-                          : req->status >= 400 ? "failed"
-                                               : "done";
+    const char *outcome = req->status == 0                    ? "aborted"
+                          : req->refused                      ? "denied"
+                          : req->status >= 400 || req->failed ? "failed"
+                                                              : "done";
     gp_log_audit(req->server->audit, "control call", GP_F_STR("who", *who ? who : "anonymous"),
                  GP_F_STR("from", gp_http_peer(req)), GP_F_STR("method", req->method),
                  GP_F_STR("path", gp_http_path(req)), GP_F_STR("outcome", outcome),

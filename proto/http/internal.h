@@ -101,6 +101,7 @@ struct gp_http_request {
     int fd;
     char id[GP_REQUEST_ID_MAX + 1];
     gp_buf note; /* for the audit log */
+    bool failed; /* likewise: whatever the status says */
 
     const char *method; /* of the matched route, or the client's */
     char *method_text;

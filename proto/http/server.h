@@ -139,6 +139,8 @@ const char *gp_http_peer(const gp_http_request *req);
 const char *gp_http_who(gp_http_request *req);
 /* What a control call did, for the audit log (copied). */
 void gp_http_note(gp_http_request *req, const char *text);
+/* For the audit log: not all was done, although the answer is no error. */
+void gp_http_note_failure(gp_http_request *req);
 const char *gp_http_body(const gp_http_request *req, size_t *len);
 /* True once the peer closed the connection or the server is stopping: long work should end. */
 bool gp_http_canceled(const gp_http_request *req);

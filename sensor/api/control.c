@@ -154,6 +154,8 @@ static void note_update(gp_http_request *req, const gp_config_update *update)
     gp_buf text = {.limit = 4096};
     gp_config_update_to_text(update, &text);
     gp_http_note(req, text.len ? text.data : "nothing changed");
+    if (gp_config_update_failures(update))
+        gp_http_note_failure(req);
     gp_buf_free(&text);
 }
 

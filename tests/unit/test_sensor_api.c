@@ -532,6 +532,45 @@ static void a_change_that_fails_is_reported(void **state)
     gp_buf_free(&a.body);
 }
 
+/* The answer is 200, as in v4, but not all was done. */
+static void failed_changes_are_audited_as_such(void **state)
+{
+    sensor *s = *state;
+    answer a;
+    char path[96];
+    char text[4096] = "";
+    char any_port[] = "127.0.0.1:0";
+    const gp_api_config api = {.addr = any_port};
+    gp_log *audit = NULL;
+    gp_sensor_api *second = NULL;
+    snprintf(path, sizeof path, "%s/.audit", s->db);
+    assert_int_equal(gp_log_open(&audit, path, GP_LOG_ERROR, GP_LOG_LOGFMT, NULL), GP_OK);
+    const gp_sensor_api_config cfg = {
+        .api = &api, .engine = s->engine, .manager = &s->manager, .monitor = s->monitor, .audit = audit};
+    assert_int_equal(gp_sensor_api_start(&second, &cfg, NULL), GP_OK);
+    sensor asked = {.port = gp_sensor_api_port(second)};
+    const question q = {
+        "PUT", "/config", "application/json",
+        "{\"nosuch\":{\"promisc\":true,\"ignore_vlans\":false,\"ring_buffer\":{\"block_size\":4096,"
+        "\"num_blocks\":2},\"extra_bpf_filters\":null,\"disable\":false}}",
+        NULL};
+    post(&asked, "/config/_reload", "", &a); /* nothing is to be done */
+    assert_int_equal(a.status, 200);
+    gp_buf_free(&a.body);
+    ask(&asked, &q, &a);
+    assert_int_equal(a.status, 200);
+    gp_buf_free(&a.body);
+    gp_sensor_api_stop(second);
+    gp_log_close(audit);
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    assert_non_null(strstr(text, "method=PUT path=/config outcome=failed status=200"));
+    assert_non_null(strstr(text, "detail=\"enabled nosuch (failed)\""));
+    assert_non_null(strstr(text, "method=POST path=/config/_reload outcome=done status=200"));
+}
+
 static void metrics_are_for_prometheus(void **state)
 {
     answer a;
@@ -746,6 +785,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(info_names_the_service, setup, teardown),
         cmocka_unit_test_setup_teardown(the_schema_link_names_the_host_that_the_client_sees, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_that_fails_is_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(failed_changes_are_audited_as_such, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_are_for_prometheus, setup, teardown),
         cmocka_unit_test(limits_and_switches),
         cmocka_unit_test(keys_count_where_others_reach_us),
