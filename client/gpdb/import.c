@@ -99,7 +99,7 @@ static gp_code parse_options(import *im, gp_error *err)
 {
     const options *o = im->o;
     im->most_open = most_writers();
-    im->cfg = (gp_writer_config){.db = o->args[1], .batch = true, .level = (int)o->level};
+    im->cfg = (gp_writer_config){.db = o->args[1], .batch = true, .inherit = true, .level = (int)o->level};
     gp_code code = parse_encoder(o->encoder ? o->encoder : "lz4", &im->cfg.codec, err);
     if (code == GP_OK && o->permissions && *o->permissions)
         code = parse_permissions(o->permissions, &im->cfg.permissions, err);

@@ -205,6 +205,18 @@ static gp_code check_paths(const merge *m, gp_error *err)
     return GP_OK;
 }
 
+/* One that is new is as private as the source. */
+static gp_code make_destination(const merge *m, gp_error *err)
+{
+    gp_ownership own;
+    struct stat st;
+    if (stat(m->to, &st) == 0)
+        return GP_OK;
+    gp_code code = gp_folders_make(m->to, 0755, NULL, err);
+    gp_ownership_of(m->from, &own);
+    return code == GP_OK ? gp_own_folder(m->to, &own, err) : code;
+}
+
 static void print_summary(const merge *m)
 {
     printf("Merge completed (dry-run=%s)\nInterfaces processed: %zu\nDays copied: %zu\nDays rebuilt: %zu\n"
@@ -221,7 +233,7 @@ gp_code run_merge(const options *o, int *exit_code, gp_error *err)
         m.tolerance = DEFAULT_TOLERANCE;
     gp_code code = check_paths(&m, err);
     if (code == GP_OK && !o->dry_run)
-        code = gp_folders_make(m.to, 0755, err);
+        code = make_destination(&m, err);
     if (code == GP_OK)
         code = merge_ifaces(&m, err);
     if (code != GP_OK)

@@ -48,11 +48,11 @@ static void folder_of(const char *path, char *dst)
     snprintf(dst, GP_DB_PATH_MAX, "%.*s", (int)(last_part(path) - path - 1), path);
 }
 
-static gp_code make_parents(const char *path, gp_error *err)
+static gp_code make_parents(const char *path, const gp_ownership *own, gp_error *err)
 {
     char folder[GP_DB_PATH_MAX];
     folder_of(path, folder);
-    return gp_folders_make(folder, 0755, err);
+    return gp_folders_make(folder, 0755, own, err);
 }
 
 static gp_code copy_bytes(int from, int to, const char *name, gp_error *err)
@@ -85,7 +85,7 @@ static gp_code copy_file(int from_at, int to_at, const char *name, gp_error *err
     }
     gp_code code = GP_OK;
     int to = openat(to_at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st.st_mode & 0777);
-    if (to < 0)
+    if (to < 0 || !gp_own_like(to, &st))
         code = gp_fail_errno(err, errno, "cannot create the copy of '%s'", name);
     else
         code = copy_bytes(from, to, name, err);
@@ -110,25 +110,27 @@ static gp_code copy_files(DIR *from, int to_at, gp_error *err)
 static gp_code copy_open_folder(DIR *from, const char *to, gp_error *err)
 {
     struct stat st;
-    gp_code code = make_parents(to, err);
-    if (code != GP_OK)
-        return code;
     if (fstat(dirfd(from), &st) != 0 || mkdir(to, st.st_mode & 0777) != 0)
         return gp_fail_errno(err, errno, "cannot create folder '%s'", to);
     int fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return gp_fail_errno(err, errno, "cannot open folder '%s'", to);
-    code = copy_files(from, fd, err);
+    gp_code code = copy_files(from, fd, err);
+    if (code == GP_OK && !gp_own_like(fd, &st))
+        code = gp_fail_errno(err, errno, "cannot set the owner of '%s'", to);
     close(fd);
     return code == GP_OK ? sync_folder(to, err) : code;
 }
 
-gp_code gp_copy_folder(const char *from, const char *to, gp_error *err)
+gp_code gp_copy_folder(const char *from, const char *to, const gp_ownership *above, gp_error *err)
 {
+    gp_code code = make_parents(to, above, err);
+    if (code != GP_OK)
+        return code;
     DIR *dir = opendir(from);
     if (!dir)
         return gp_fail_errno(err, errno, "cannot open folder '%s'", from);
-    gp_code code = copy_open_folder(dir, to, err);
+    code = copy_open_folder(dir, to, err);
     closedir(dir);
     return code == GP_OK ? code : gp_error_prefix(err, "%s", from);
 }
@@ -256,7 +258,7 @@ gp_code gp_stage_copy(gp_stage *s, const char *iface, int64_t day, const char *p
     gp_code code = gp_month_path(s->path, iface, day, month, err);
     if (code == GP_OK)
         code = join(to, month, last_part(path), err);
-    return code == GP_OK ? gp_copy_folder(path, to, err) : code;
+    return code == GP_OK ? gp_copy_folder(path, to, NULL, err) : code;
 }
 
 /* ---- exchanging ---------------------------------------------------------------------------------------- */
@@ -304,11 +306,13 @@ static gp_code place_new(const gp_stage *s, const char *iface, int64_t day, cons
 {
     char month[GP_DB_PATH_MAX];
     char to[GP_DB_PATH_MAX];
+    gp_ownership above;
+    gp_ownership_find(s->db, iface, &above);
     gp_code code = gp_month_path(s->db, iface, day, month, err);
     if (code == GP_OK)
         code = join(to, month, last_part(staged), err);
     if (code == GP_OK)
-        code = make_parents(to, err);
+        code = make_parents(to, &above, err);
     if (code == GP_OK && rename(staged, to) != 0)
         code = gp_fail_errno(err, errno, "cannot rename '%s' to '%s'", staged, to);
     return code == GP_OK ? sync_folder(month, err) : code;
@@ -328,11 +332,19 @@ static void index_staged(gp_stage *s, const char *staged, int64_t day)
 gp_code gp_stage_commit(gp_stage *s, const char *iface, int64_t day, const char *replaced, gp_error *err)
 {
     char staged[GP_DB_PATH_MAX];
+    gp_ownership own;
     int fd = -1;
     gp_code code = gp_day_folder_open(s->path, iface, day, &fd, staged, err);
     if (code != GP_OK)
         return code;
     close(fd);
+    if (replaced)
+        gp_ownership_of(replaced, &own);
+    else
+        gp_ownership_find(s->db, iface, &own);
+    code = gp_own_folder(staged, &own, err);
+    if (code != GP_OK)
+        return code;
     index_staged(s, staged, day);
     if (!replaced)
         return place_new(s, iface, day, staged, err);

@@ -9,6 +9,7 @@
 #ifndef GP_GPDB_REBUILD_H
 #define GP_GPDB_REBUILD_H
 
+#include "sensor/godb/ownership.h"
 #include "sensor/godb/reader.h"
 
 #define GP_STAGE_PREFIX ".gpdb-stage-"
@@ -30,13 +31,13 @@ gp_code gp_stage_build(gp_stage *s, const char *iface, int64_t day, const gp_blo
 /* Copies a day's folder with everything in it. */
 gp_code gp_stage_copy(gp_stage *s, const char *iface, int64_t day, const char *path, gp_error *err);
 /* Puts the staged day in the place of `replaced`; NULL: there is none, and the day goes where its time
- * says. */
+ * says. It gets the ownership of what it replaces, or else of what lies above (ownership.h). */
 gp_code gp_stage_commit(gp_stage *s, const char *iface, int64_t day, const char *replaced, gp_error *err);
 /* Takes a day's folder out of the database; it is removed with the stage. */
 gp_code gp_stage_remove(gp_stage *s, const char *path, gp_error *err);
 
-/* Copies a folder of files, with its permissions, and syncs it. `to` must not exist; what lies above is
- * made. */
-gp_code gp_copy_folder(const char *from, const char *to, gp_error *err);
+/* Copies a folder of files, with owners and permissions, and syncs it. `to` must not exist; what lies above
+ * is made, and gets the ownership `above`. */
+gp_code gp_copy_folder(const char *from, const char *to, const gp_ownership *above, gp_error *err);
 
 #endif

@@ -133,12 +133,14 @@ static gp_code put_aside(const repair *r, const char *path, gp_error *err)
 {
     char to[GP_DB_PATH_MAX];
     char part[GP_DB_PATH_MAX];
+    gp_ownership above;
+    gp_ownership_of(r->db, &above);
     gp_code code = aside_path(r, path, to, err);
     if (code != GP_OK)
         return code;
     if (snprintf(part, sizeof part, "%s.part-%ld", to, (long)getpid()) >= (int)sizeof part)
         return gp_fail(err, GP_EINVAL, "the path '%s' is too long", to);
-    code = gp_copy_folder(path, part, err);
+    code = gp_copy_folder(path, part, &above, err);
     if (code == GP_OK && rename(part, to) != 0)
         code = gp_fail_errno(err, errno, "cannot rename '%s' to '%s'", part, to);
     if (code == GP_OK)

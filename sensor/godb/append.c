@@ -26,6 +26,8 @@ struct gp_appender {
     int64_t day;
     char month_path[GP_DB_PATH_MAX];
     char name[256];
+    gp_ownership own;         /* of what is made */
+    mode_t asked;             /* permissions of the configuration; 0: none */
     int month_fd, fd;         /* -1 from a commit until gp_appender_resume */
     int col_fd[GP_COL_COUNT]; /* -1: not open */
     gp_filestamp written;     /* .blockmeta, as the last commit left it */
@@ -63,11 +65,37 @@ static mode_t folder_mode(mode_t files)
     return files | (files & 0444) >> 2;
 }
 
+/* What is made gets the ownership of a folder, and its permissions where none were asked for. */
+static void inherit(gp_appender *a, const gp_ownership *from)
+{
+    a->own = *from;
+    if (a->asked) {
+        a->own.files = a->asked;
+        a->own.folders = folder_mode(a->asked);
+    }
+    if (a->own.known)
+        a->cfg.permissions = a->own.files;
+}
+
+static void inherit_day(gp_appender *a)
+{
+    gp_ownership day;
+    gp_ownership_of_fd(a->fd, &day);
+    inherit(a, &day);
+}
+
+static gp_code own(const gp_appender *a, int fd, const char *what, gp_error *err)
+{
+    if (gp_own(fd, &a->own))
+        return GP_OK;
+    return gp_fail_errno(err, errno, "cannot set the owner of '%s/%s/%s'", a->month_path, a->name, what);
+}
+
 static gp_code open_month(gp_appender *a, gp_error *err)
 {
     a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (a->month_fd < 0 && errno == ENOENT) {
-        gp_code code = gp_folders_make(a->month_path, folder_mode(a->cfg.permissions), err);
+        gp_code code = gp_folders_make(a->month_path, folder_mode(a->cfg.permissions), &a->own, err);
         if (code != GP_OK)
             return code;
         a->month_fd = open(a->month_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -82,7 +110,8 @@ static gp_code enter_day(gp_appender *a, gp_error *err)
     gp_code code = open_month(a, err);
     if (code != GP_OK)
         return code;
-    if (gp_day_find(a->month_path, a->day, a->name, NULL) != GP_OK) {
+    bool made = gp_day_find(a->month_path, a->day, a->name, NULL) != GP_OK;
+    if (made) {
         snprintf(a->name, sizeof a->name, "%lld", (long long)a->day);
         step(a, "create day folder");
         if (mkdirat(a->month_fd, a->name, folder_mode(a->cfg.permissions)) != 0)
@@ -91,6 +120,10 @@ static gp_code enter_day(gp_appender *a, gp_error *err)
     a->fd = openat(a->month_fd, a->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (a->fd < 0)
         return gp_fail_errno(err, errno, "cannot open folder '%s/%s'", a->month_path, a->name);
+    if (made)
+        return own(a, a->fd, ".", err);
+    if (a->cfg.inherit)
+        inherit_day(a);
     return GP_OK;
 }
 
@@ -153,8 +186,14 @@ gp_code gp_appender_open(gp_appender **out, const gp_append_config *cfg, int64_t
         return gp_fail(err, GP_ENOMEM, "out of memory for writing to a database");
     a->cfg = *cfg;
     a->cfg.db = a->cfg.iface = NULL; /* the caller's */
+    a->asked = cfg->permissions;
     if (!a->cfg.permissions)
         a->cfg.permissions = 0644;
+    if (cfg->inherit) {
+        gp_ownership above;
+        gp_ownership_find(cfg->db, cfg->iface, &above);
+        inherit(a, &above);
+    }
     a->day = gp_day_start(ts);
     a->month_fd = a->fd = -1;
     for (unsigned i = 0; i < GP_COL_COUNT; i++)
@@ -219,16 +258,23 @@ static gp_code write_exact(const gp_appender *a, int fd, const void *data, size_
     return gp_fail_errno(err, errno, "cannot write '%s/%s/%s'", a->month_path, a->name, what);
 }
 
+static gp_code open_column(gp_appender *a, gp_column col, const char *name, gp_error *err)
+{
+    a->col_fd[col] = openat(a->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, a->cfg.permissions);
+    if (a->col_fd[col] < 0)
+        return gp_fail_errno(err, errno, "cannot open '%s/%s/%s'", a->month_path, a->name, name);
+    return own(a, a->col_fd[col], name, err);
+}
+
 gp_code gp_appender_column(gp_appender *a, gp_column col, gp_codec_type codec, const void *stored,
                            uint32_t len, uint32_t raw_len, gp_error *err)
 {
     char name[GP_COLUMN_FILE_MAX];
     gp_column_file(col, name);
     step(a, name);
-    if (a->col_fd[col] < 0)
-        a->col_fd[col] = openat(a->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
-    if (a->col_fd[col] < 0)
-        return gp_fail_errno(err, errno, "cannot open '%s/%s/%s'", a->month_path, a->name, name);
+    gp_code code = a->col_fd[col] < 0 ? open_column(a, col, name, err) : GP_OK;
+    if (code != GP_OK)
+        return code;
     a->next.col[col] = (gp_block_loc){a->meta.col_end[col], len, raw_len, (uint8_t)codec};
     return write_exact(a, a->col_fd[col], stored, len, a->meta.col_end[col], name, err);
 }
@@ -313,13 +359,15 @@ static gp_code write_temp_meta(gp_appender *a, const char *name, gp_error *err)
 {
     struct stat st = {0};
     step(a, "create temporary metadata");
-    int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, a->cfg.permissions);
+    int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, a->cfg.permissions);
     if (fd < 0)
         return gp_fail_errno(err, errno, "cannot create '%s/%s/%s'", a->month_path, a->name, name);
     gp_code code = write_exact(a, fd, a->meta_bytes.data, a->meta_bytes.len, 0, name, err);
     if (code == GP_OK && fchmod(fd, a->cfg.permissions) != 0)
         code = gp_fail_errno(err, errno, "cannot set the permissions of '%s/%s/%s'", a->month_path, a->name,
                              name);
+    if (code == GP_OK)
+        code = own(a, fd, name, err);
     if (code == GP_OK)
         code = sync_fd(a, fd, "temporary metadata", err);
     if (code == GP_OK && fstat(fd, &st) != 0)
@@ -394,9 +442,10 @@ static void write_records(gp_appender *a, records *r, const char *name)
     if (r->bytes.len == 0 || r->bytes.failed)
         return;
     step(a, name);
-    int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, a->cfg.permissions);
+    int fd = openat(a->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, a->cfg.permissions);
     if (fd < 0)
         return;
+    (void)own(a, fd, name, NULL);
     (void)write_exact(a, fd, r->bytes.data, r->bytes.len, r->at, name, NULL);
     (void)close(fd);
     r->at += r->bytes.len;

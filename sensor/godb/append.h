@@ -20,6 +20,8 @@ typedef struct gp_append_config {
     const char *db;
     const char *iface;
     mode_t permissions; /* of files; folders get the matching x bits. 0: 0644 */
+    bool inherit;       /* what is made gets the ownership of what is there (ownership.h), and its
+                           permissions unless there are some above */
     bool no_sync;       /* skip fsync (what is written can be written again) */
     /* Called before every step that changes the disk, with its name; tests interrupt writes here. NULL:
      * none. */

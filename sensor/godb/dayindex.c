@@ -160,15 +160,12 @@ static gp_code list_ports(indexer *x, gp_day_index_report *out, gp_error *err)
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
-/* Its permissions and, if this process may say so, its owner are those of the day's other files: a goprobe
- * that is not root goes on writing to it. */
+/* It belongs to whom the day belongs to: a goprobe that is not root goes on writing to it. */
 static gp_code fill_file(const gp_day *d, int fd, const gp_buf *bytes)
 {
-    struct stat st;
-    if (fstatat(gp_day_fd(d), GP_BLOCKMETA_FILE, &st, 0) != 0 || fchmod(fd, st.st_mode & 0777) != 0)
-        return GP_EIO;
-    if ((st.st_uid != geteuid() || st.st_gid != getegid()) && fchown(fd, st.st_uid, st.st_gid) != 0 &&
-        errno != EPERM)
+    gp_ownership own;
+    gp_ownership_of_fd(gp_day_fd(d), &own);
+    if (!gp_own(fd, &own))
         return GP_EIO;
     return gp_pwrite_all(fd, bytes->data, bytes->len, 0) && fsync(fd) == 0 ? GP_OK : GP_EIO;
 }
@@ -178,7 +175,7 @@ static gp_code replace_file(const gp_day *d, const char *name, const gp_buf *byt
 {
     static const char temp[] = GP_TEMP_META_PREFIX "index";
     const int folder = gp_day_fd(d);
-    int fd = openat(folder, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = openat(folder, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return gp_fail_errno(err, errno, "cannot create '%s/%s'", gp_day_path(d), temp);
     gp_code code = fill_file(d, fd, bytes);

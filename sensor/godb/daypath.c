@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static gp_code checked_path(int n, const char *what, gp_error *err)
 {
@@ -16,22 +17,35 @@ static gp_code checked_path(int n, const char *what, gp_error *err)
     return gp_fail(err, GP_EINVAL, "the path of %s is too long", what);
 }
 
-gp_code gp_folders_make(const char *path, mode_t mode, gp_error *err)
+static gp_code make_folder(const char *path, mode_t mode, const gp_ownership *own, gp_error *err)
+{
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST ? GP_OK : gp_fail_errno(err, errno, "cannot create folder '%s'", path);
+    if (!own || !own->known)
+        return GP_OK;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return gp_fail_errno(err, errno, "cannot open folder '%s'", path);
+    gp_code code = gp_own(fd, own) ? GP_OK : gp_fail_errno(err, errno, "cannot set the owner of '%s'", path);
+    close(fd);
+    return code;
+}
+
+gp_code gp_folders_make(const char *path, mode_t mode, const gp_ownership *own, gp_error *err)
 {
     char copy[GP_DB_PATH_MAX];
     gp_code code = checked_path(snprintf(copy, sizeof copy, "%s", path), path, err);
     if (code != GP_OK)
         return code;
-    for (char *slash = copy; slash;) {
+    for (char *slash = copy; slash && code == GP_OK;) {
         slash = strchr(slash + 1, '/');
         if (slash)
             *slash = '\0';
-        if (mkdir(copy, mode) != 0 && errno != EEXIST)
-            return gp_fail_errno(err, errno, "cannot create folder '%s'", copy);
+        code = make_folder(copy, mode, own, err);
         if (slash)
             *slash = '/';
     }
-    return GP_OK;
+    return code;
 }
 
 void gp_column_file(gp_column col, char dst[static GP_COLUMN_FILE_MAX])

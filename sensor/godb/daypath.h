@@ -10,6 +10,7 @@
 
 #include "proto/base/error.h"
 #include "proto/query/column.h"
+#include "sensor/godb/ownership.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,8 +28,8 @@ static inline int64_t gp_day_start(int64_t ts)
     return ts - ts % GP_DAY_SECONDS;
 }
 
-/* Makes the folder `path` and those above it that are missing. */
-gp_code gp_folders_make(const char *path, mode_t mode, gp_error *err);
+/* Makes the folder `path` and those above it that are missing, and gives them `own` (NULL: as they are). */
+gp_code gp_folders_make(const char *path, mode_t mode, const gp_ownership *own, gp_error *err);
 /* "sip.gpf" */
 enum { GP_COLUMN_FILE_MAX = 32 };
 void gp_column_file(gp_column col, char dst[static GP_COLUMN_FILE_MAX]);

@@ -254,12 +254,19 @@ static gp_code sync_folder(int fd, const char *name, gp_error *err)
     return gp_fail_errno(err, errno, "cannot sync folder '%s'", name);
 }
 
-/* Where removed days wait for deletion; -1 with errno. */
+/* Where removed days wait for deletion; -1 with errno. If this process is killed, another one goes on: the
+ * folder belongs to whom the interface's belongs to. */
 static int open_removed(int iface)
 {
+    gp_ownership own;
     if (mkdirat(iface, REMOVED_YEAR, 0700) != 0 && errno != EEXIST)
         return -1;
-    return openat(iface, REMOVED_YEAR, FOLDER);
+    gp_ownership_of_fd(iface, &own);
+    own.folders = 0700;
+    int fd = openat(iface, REMOVED_YEAR, FOLDER);
+    if (fd >= 0)
+        (void)gp_own(fd, &own);
+    return fd;
 }
 
 static gp_code move_away(const place *p, int removed, char *name, size_t size, gp_error *err)

@@ -220,6 +220,7 @@ static gp_code enter_day(gp_writer *w, int64_t ts, gp_error *err)
     const gp_append_config cfg = {.db = w->db,
                                   .iface = w->iface,
                                   .permissions = w->cfg.permissions,
+                                  .inherit = w->cfg.inherit,
                                   .no_sync = w->cfg.no_sync,
                                   .before_step = w->cfg.before_step,
                                   .before_step_ctx = w->cfg.before_step_ctx};

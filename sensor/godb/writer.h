@@ -20,6 +20,7 @@ typedef struct gp_writer_config {
     gp_codec_type codec;
     int level;          /* 0: the default of the codec */
     mode_t permissions; /* of files; folders get the matching x bits. 0: 0644 */
+    bool inherit;       /* as in gp_append_config */
     bool no_sync;       /* skip fsync (imports that can be repeated) */
     bool batch; /* blocks of a day become visible together: with the first of another day, or gp_writer_flush
                  */

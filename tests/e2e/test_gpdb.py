@@ -66,6 +66,7 @@ def number(text, label):
     return int(re.search(rf"^{label}: (\d+)$", text, re.M).group(1))
 
 
+NOBODY = 65534
 ADDITIONAL = (".blocksums", ".blockfilter", ".topports")
 
 
@@ -194,6 +195,61 @@ class Gpdb(unittest.TestCase):
             self.assertEqual(code, 0, text)
             self.assertEqual(additional(db), right)
             self.assertNotIn("interrupted write", gpdb("check", db)[1])
+
+    def test_import_reads_what_export_writes(self):
+        db, copy = self.fresh("several"), self.fresh("copy")
+        subprocess.run([GENDB, db, "2", "24", "200"], check=True, stderr=subprocess.DEVNULL)
+        for i in range(1, 3):
+            subprocess.run([GENDB, os.path.join(db, "more"), "2", "24", "100", str(i)], check=True, stderr=subprocess.DEVNULL)
+            os.rename(os.path.join(db, "more", "eth0"), os.path.join(db, f"eth{i}"))
+            shutil.rmtree(os.path.join(db, "more"))
+        done = subprocess.run(f'"{GPDB}" export "{db}" | "{GPDB}" import - "{copy}"', shell=True, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        flows = gpdb("export", db)
+        self.assertIn("eth2", flows[1])
+        self.assertEqual(flows, gpdb("export", copy))
+
+    def strangers(self, db):
+        """What the service could not read, or not as the rest of the database."""
+        found = {}
+        for folder, _, names in os.walk(db):
+            for path in [folder, *(os.path.join(folder, name) for name in names)]:
+                st = os.stat(path)
+                if (st.st_uid, st.st_gid, st.st_mode & 0o777) != (NOBODY, NOBODY, 0o750 if os.path.isdir(path) else 0o640):
+                    found[path] = (st.st_uid, st.st_gid, oct(st.st_mode))
+        return found
+
+    @unittest.skipUnless(os.geteuid() == 0, "giving files away needs root")
+    def test_root_leaves_a_database_to_its_service(self):
+        db, more = self.fresh("service"), self.fresh("more")
+        subprocess.run([GENDB, db, "3", "24", "300"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([GENDB, more, "3", "288", "20", "7"], check=True, stderr=subprocess.DEVNULL)
+        shutil.copytree(os.path.join(more, "eth0"), os.path.join(more, "eth1"))
+        for folder, _, names in os.walk(db):
+            os.chown(folder, NOBODY, NOBODY)
+            os.chmod(folder, 0o750)
+            for name in names:
+                os.chown(os.path.join(folder, name), NOBODY, NOBODY)
+                os.chmod(os.path.join(folder, name), 0o640)
+        days = sorted(os.path.dirname(path) for path in files(db, ours=False) if path.endswith("sip.gpf"))
+        os.truncate(os.path.join(days[0], "dip.gpf"), 30000)
+        self.assertEqual(gpdb("repair", db)[0], 0)
+        self.assertEqual(self.strangers(db), {}, "repair")
+        self.assertEqual(self.strangers(db + ".damaged"), {}, "what repair put aside")
+        code, text = gpdb("merge", more, db)
+        self.assertEqual(code, 0, text)
+        self.assertGreater(number(text, "Days copied"), 0)
+        self.assertEqual(self.strangers(db), {}, "merge")
+        strip(db)
+        self.assertEqual(gpdb("index", db)[0], 0)
+        self.assertEqual(self.strangers(db), {}, "index")
+        rows_csv = os.path.join(self.dir, "rows.csv")
+        with open(rows_csv, "w") as f:
+            f.write("time,iface,sip\n1500000000,eth5,10.0.0.1\n1500086400,eth5,10.0.0.1\n4000000000,eth0,10.0.0.1\n")
+        self.assertEqual(gpdb("import", rows_csv, db)[0], 0)
+        self.assertEqual(self.strangers(db), {}, "import")
+        self.assertEqual(gpdb("prune", db, "--iface", "eth0", "--max-age", "1d")[0], 0)
+        self.assertEqual(self.strangers(db), {}, "prune")
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
     def test_import_into_a_full_disk(self):

@@ -26,7 +26,7 @@ static void make_folders(void)
     if (!mkdtemp(db) || atexit(remove_db) != 0 ||
         gp_month_path(db, GP_DAYFILES_IFACE, GP_DAYFILES_DAY, month, NULL) != GP_OK ||
         snprintf(folder, sizeof folder, "%s/%d", month, GP_DAYFILES_DAY) >= FOLDER_LEN ||
-        gp_folders_make(folder, 0700, NULL) != GP_OK)
+        gp_folders_make(folder, 0700, NULL, NULL) != GP_OK)
         abort();
 }
 
