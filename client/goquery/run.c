@@ -45,6 +45,7 @@ static gp_code load_stored(options *o, gp_error *err)
 {
     bool from_stdin = strcmp(o->stored_query, "-") == 0;
     gp_buf text = GP_BUF_INIT;
+    gp_buf unknown = GP_BUF_INIT;
     gp_problem problem = GP_PROBLEM_INIT;
     gp_args stored;
     FILE *f = from_stdin ? stdin : fopen(o->stored_query, "re");
@@ -54,7 +55,7 @@ static gp_code load_stored(options *o, gp_error *err)
     if (!from_stdin)
         (void)fclose(f); /* only read */
     if (code == GP_OK &&
-        gp_args_from_json(text.data ? text.data : "", text.len, &stored, &problem) != GP_OK) {
+        gp_args_from_file(text.data ? text.data : "", text.len, &stored, &unknown, &problem) != GP_OK) {
         code = GP_EINVAL;
         problem_to_error(&problem, "failed to unmarshal JSON query args", err);
     } else if (code == GP_OK) {
@@ -63,7 +64,11 @@ static gp_code load_stored(options *o, gp_error *err)
             code = gp_args_set(&stored.format, o->args.format, err);
         gp_args_free(&o->args);
         o->args = stored;
+        if (unknown.len)
+            fprintf(stderr, "Warning: no query args, and so without effect, in %s: %s\n", o->stored_query,
+                    unknown.data);
     }
+    gp_buf_free(&unknown);
     gp_problem_free(&problem);
     gp_buf_free(&text);
     return code;
@@ -92,6 +97,17 @@ static gp_code default_range(gp_args *a, gp_error *err)
     return gp_args_set(&a->first, text, err);
 }
 
+/* A 0 that was asked for is no gap to fill: it is refused when the query is prepared. */
+static gp_code fill_gaps(gp_args *a, gp_error *err)
+{
+    const uint64_t num_results = a->num_results;
+    const int64_t max_mem_pct = a->max_mem_pct;
+    gp_code code = gp_args_set_defaults(a, (int64_t)time(NULL), err);
+    a->num_results = num_results;
+    a->max_mem_pct = max_mem_pct;
+    return code;
+}
+
 static gp_code complete_args(options *o, gp_error *err)
 {
     gp_code code = o->stored_query && *o->stored_query ? load_stored(o, err) : GP_OK;
@@ -102,7 +118,7 @@ static gp_code complete_args(options *o, gp_error *err)
         code = default_range(&o->args, err);
     if (code == GP_OK && !o->args.caller)
         code = gp_args_set(&o->args.caller, "goquery", err);
-    return code == GP_OK ? gp_args_set_defaults(&o->args, (int64_t)time(NULL), err) : code;
+    return code == GP_OK ? fill_gaps(&o->args, err) : code;
 }
 
 /* A table of many hosts needs their names. */

@@ -99,6 +99,9 @@ gp_code gp_args_set(char **field, const char *value, gp_error *err);
 gp_code gp_args_resolve_local_times(gp_args *a, gp_error *err);
 
 void gp_args_to_json(const gp_args *a, gp_buf *out); /* unset fields are left out */
+/* A query that somebody keeps in a file: as gp_args_from_json below, but unknown members do not count. Their
+ * names, as JSON strings with ", " between them, are appended to *unknown. */
+gp_code gp_args_from_file(const char *text, size_t len, gp_args *out, gp_buf *unknown, gp_problem *problem);
 /*
  * Parses a request body. Unknown fields, wrong types and violated bounds are collected in *problem
  * (status 422, locations "body.<field>") exactly where v4's schema validation reports them; no JSON gives

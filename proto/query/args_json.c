@@ -17,6 +17,7 @@ enum { MAX_UNKNOWN = 32, MAX_ECHO = 16384 };
 typedef struct reader {
     gp_args *out;
     gp_problem *problem;
+    gp_buf *unknown; /* takes the names of unknown members; NULL: they are refused */
     bool out_of_memory;
 } reader;
 
@@ -181,6 +182,18 @@ static void refuse_unknown(reader *r, const schema *s, const cJSON *object)
     cJSON_free(echo);
 }
 
+static void note_unknown(reader *r, const schema *s, const cJSON *object)
+{
+    unsigned n = 0;
+    for (const cJSON *i = object->child; i && n < MAX_UNKNOWN; i = i->next) {
+        if (is_known(s, i->string))
+            continue;
+        n++;
+        gp_buf_puts(r->unknown, r->unknown->len ? ", " : "");
+        gp_buf_json_str(r->unknown, i->string);
+    }
+}
+
 /* Problems are listed by name. */
 static const args_field *next_by_name(const schema *s, const char *after)
 {
@@ -195,7 +208,10 @@ static void read_object(reader *r, const schema *s, const cJSON *object)
 {
     for (const args_field *f = next_by_name(s, ""); f; f = next_by_name(s, f->json))
         read_member(r, s, f, object);
-    refuse_unknown(r, s, object);
+    if (r->unknown)
+        note_unknown(r, s, object);
+    else
+        refuse_unknown(r, s, object);
 }
 
 /* cJSON ends strings at an escaped NUL; what comes behind it must not be lost silently. */
@@ -236,7 +252,7 @@ static cJSON *parse_body(const char *text, size_t len, gp_problem *problem)
     return body;
 }
 
-gp_code gp_args_from_json(const char *text, size_t len, gp_args *out, gp_problem *problem)
+static gp_code from_json(const char *text, size_t len, gp_args *out, gp_buf *unknown, gp_problem *problem)
 {
     gp_args_init(out);
     if (len == 0) {
@@ -246,7 +262,7 @@ gp_code gp_args_from_json(const char *text, size_t len, gp_args *out, gp_problem
     cJSON *body = parse_body(text, len, problem);
     if (!body)
         return GP_EINVAL;
-    reader r = {out, problem, false};
+    reader r = {out, problem, unknown, false};
     const schema s = {args_fields, args_n_fields, "body"};
     if (cJSON_IsObject(body))
         read_object(&r, &s, body);
@@ -261,4 +277,14 @@ gp_code gp_args_from_json(const char *text, size_t len, gp_args *out, gp_problem
         gp_problem_set(problem, 500, "out of memory for the query arguments");
     gp_args_free(out);
     return problem->n_errors > 0 ? GP_EINVAL : GP_ENOMEM;
+}
+
+gp_code gp_args_from_json(const char *text, size_t len, gp_args *out, gp_problem *problem)
+{
+    return from_json(text, len, out, NULL, problem);
+}
+
+gp_code gp_args_from_file(const char *text, size_t len, gp_args *out, gp_buf *unknown, gp_problem *problem)
+{
+    return from_json(text, len, out, unknown, problem);
 }

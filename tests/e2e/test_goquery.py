@@ -8,6 +8,7 @@ prints instead of testing; see the README there.
 import dataclasses
 import difflib
 import glob
+import json
 import os
 import re
 import shlex
@@ -163,6 +164,33 @@ class KnownAnswers(unittest.TestCase):
         status, _, messages = run(GOQUERY, "-d db -i eth0 sip,dprot", self.folder)
         self.assertEqual(1, status)
         self.assertIn("Did you mean dport instead of dprot?", messages)
+
+    def test_zero_is_no_default(self):
+        """In the words of v4, for a sum and for a query by time."""
+        ask = "-d db -i eth0 -f 1704067200 -l 1704240000"
+        for flags, message in (("-n 0", "invalid number of result rows: must be > 0"),
+                               ("--results.limit=0", "invalid number of result rows: must be > 0"),
+                               ("--memory.max-pct 0", "invalid max memory percentage: must be in (0, 100]")):
+            status, output, messages = run(GOQUERY, f"{ask} {flags} sip", self.folder)
+            self.assertEqual((status, output), (1, ""), flags)
+            self.assertIn(message, messages)
+
+    def test_stored_queries_may_say_more(self):
+        """Files are kept longer than programs; as with v4, what is not known does not matter, but here it is said."""
+        query = {"query": "sip", "ifaces": "eth0", "first": "1704067200", "last": "1704240000", "num_results": 3}
+        for name, more in (("plain", {}), ("more", {"bogus": 1, "external": True, "dns_resolution":
+                                                    {"enabled": False, "server\n": "x"}})):
+            with open(os.path.join(self.folder, f"stored-{name}.json"), "w", encoding="utf-8") as f:
+                json.dump({**query, **more}, f)
+        want = run(GOQUERY, "-d db --stored-query stored-plain.json -e csv", self.folder)
+        self.assertEqual((want[0], want[2]), (0, ""))
+        status, output, messages = run(GOQUERY, "-d db --stored-query stored-more.json -e csv", self.folder)
+        self.assertEqual((status, output), (0, want[1]))
+        self.assertEqual(messages, "Warning: no query args, and so without effect, in stored-more.json: "
+                                   '"server\\n", "bogus", "external"\n')
+        with open(os.path.join(self.folder, "stored-bad.json"), "w", encoding="utf-8") as f:
+            json.dump({**query, "num_results": 0}, f)
+        self.assertEqual(1, run(GOQUERY, "-d db --stored-query stored-bad.json", self.folder)[0])
 
     def manual(self, section):
         """The lines of literal blocks and example commands in a section of goquery(1)."""
