@@ -60,12 +60,12 @@ function(gp_fuzz_target name)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${GP_TEST_HANGS})
 endfunction()
 
-# gp_embed_files(target folder symbol): compiles all files of a folder, but sums, into a target. The target
+# gp_embed_files(target folder symbol): compiles all files of a folder, but sums and README.md, into a target. The target
 # includes "<symbol>.h": static const struct { const char *name; const unsigned char *data; size_t len;
 # const char *sha256; } <symbol>[].
 function(gp_embed_files target folder symbol)
   file(GLOB files CONFIGURE_DEPENDS ${folder}/*)
-  list(FILTER files EXCLUDE REGEX "/sums$")
+  list(FILTER files EXCLUDE REGEX "/(sums|README\\.md)$")
   set(arrays "")
   set(table "")
   set(n 0)

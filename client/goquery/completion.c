@@ -68,7 +68,8 @@ gp_code run_completion(const options *o, gp_error *err)
         print_words(condition_words);
     else
         return gp_fail(err, GP_EINVAL,
-                       "completion: flags, columns, ifaces, hosts, sort, format, commands or "
+                       "completion: bash, zsh, fish (scripts to source), flags, columns, ifaces, hosts, "
+                       "sort, format, commands or "
                        "conditions");
     return GP_OK;
 }

@@ -19,6 +19,7 @@ void print_help(void)
         "  goquery --query.server.addr ADDR -q HOSTS -i ... COLUMNS   ask a fleet through global-query\n"
         "  goquery -d DB list [IFACE...]                         interfaces and what is stored of them\n"
         "  goquery examples | version | help\n"
+        "  goquery completion bash | zsh | fish                  script: source <(goquery completion bash)\n"
         "  goquery completion flags | columns | ifaces | ...     candidates, for the completion of shells\n"
         "\n"
         "Columns to group by, separated by commas:\n"

@@ -1,8 +1,24 @@
 #include "client/goquery/goquery.h"
 
+#include "client/completion/completion.h"
 #include "proto/base/version.h"
 
 #include <stdlib.h>
+
+/* A script for a shell, or what such a script asks for. */
+static gp_code complete(const options *o, gp_error *err)
+{
+    gp_buf script = GP_BUF_INIT;
+    gp_code code = GP_OK;
+    if (o->n_rest < 2 || !gp_completion_script("goquery", o->rest[1], &script))
+        code = run_completion(o, err);
+    else if (script.failed)
+        code = gp_fail(err, GP_ENOMEM, "out of memory for the script");
+    else if (fwrite(script.data, 1, script.len, stdout) != script.len)
+        code = gp_fail(err, GP_EIO, "cannot write to standard output");
+    gp_buf_free(&script);
+    return code;
+}
 
 static gp_code run(options *o, gp_error *err)
 {
@@ -19,7 +35,7 @@ static gp_code run(options *o, gp_error *err)
     case CMD_LIST:
         return run_list(o, err);
     case CMD_COMPLETION:
-        return run_completion(o, err);
+        return complete(o, err);
     default:
         return run_query(o, err);
     }

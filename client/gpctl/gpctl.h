@@ -7,7 +7,15 @@
 #include <stdio.h>
 #include <time.h>
 
-typedef enum command { CMD_NONE, CMD_STATUS, CMD_CONFIG, CMD_LOG_LEVEL, CMD_VERSION, CMD_HELP } command;
+typedef enum command {
+    CMD_NONE,
+    CMD_STATUS,
+    CMD_CONFIG,
+    CMD_LOG_LEVEL,
+    CMD_COMPLETION,
+    CMD_VERSION,
+    CMD_HELP
+} command;
 
 typedef enum format { FORMAT_TXT, FORMAT_JSON, FORMAT_CSV } format;
 

@@ -6,6 +6,7 @@ static const char root_text[] = "gpctl shows and changes what a running goprobe 
                                 "  gpctl [command]\n"
                                 "\n"
                                 "Available Commands:\n"
+                                "  completion  Print a script with which bash, zsh or fish completes\n"
                                 "  config      Get or update goprobe's runtime configuration\n"
                                 "  help        Help about any command\n"
                                 "  log-level   Show or set the level of the log\n"
@@ -61,6 +62,16 @@ static const char log_level_text[] = "Show or set the level of goprobe's (or glo
                                      "  gpctl log-level debug -s localhost:8145\n"
                                      "\n";
 
+static const char completion_text[] =
+    "Print a script with which a shell completes the command line of gpctl.\n"
+    "\n"
+    "Usage:\n"
+    "  gpctl completion bash|zsh|fish\n"
+    "\n"
+    "Examples:\n"
+    "  source <(gpctl completion bash)\n"
+    "\n";
+
 static const char version_text[] = "Print version\n"
                                    "\n"
                                    "Usage:\n"
@@ -95,9 +106,13 @@ static const char global_text[] =
 
 void help_print(FILE *out, command cmd)
 {
-    static const char *const texts[] = {
-        [CMD_NONE] = root_text,           [CMD_STATUS] = status_text,   [CMD_CONFIG] = config_text,
-        [CMD_LOG_LEVEL] = log_level_text, [CMD_VERSION] = version_text, [CMD_HELP] = root_text};
+    static const char *const texts[] = {[CMD_NONE] = root_text,
+                                        [CMD_STATUS] = status_text,
+                                        [CMD_CONFIG] = config_text,
+                                        [CMD_LOG_LEVEL] = log_level_text,
+                                        [CMD_COMPLETION] = completion_text,
+                                        [CMD_VERSION] = version_text,
+                                        [CMD_HELP] = root_text};
     fputs(texts[cmd], out);
     fputs(global_text, out);
     if (cmd == CMD_NONE || cmd == CMD_HELP)

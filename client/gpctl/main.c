@@ -1,4 +1,5 @@
 /* gpctl - shows and changes what a running goprobe captures. */
+#include "client/completion/completion.h"
 #include "client/gpctl/fleet.h"
 #include "client/term/term.h"
 #include "proto/base/version.h"
@@ -61,8 +62,10 @@ static int run(const options *o)
     gp_code code = GP_OK;
     if (o->cmd == CMD_VERSION)
         gp_buf_printf(&out, "gpctl - %s:\n    Git hash:       %s\n", gp_version(), gp_version_commit());
-    else
+    else if (o->cmd != CMD_COMPLETION)
         code = talk(o, &out, &err);
+    else if (!gp_completion_script("gpctl", o->ifaces[0], &out))
+        code = gp_fail(&err, GP_EINVAL, "completion: \"%s\" is not bash, zsh or fish", o->ifaces[0]);
     int rc = print(&out); /* of a fleet also where some hosts failed */
     gp_buf_free(&out);
     return code == GP_OK ? rc : fail_with(&err);

@@ -51,11 +51,8 @@ typedef struct flags {
 static const struct {
     const char *name;
     command cmd;
-} commands[] = {{"status", CMD_STATUS},
-                {"config", CMD_CONFIG},
-                {"log-level", CMD_LOG_LEVEL},
-                {"version", CMD_VERSION},
-                {"help", CMD_HELP}};
+} commands[] = {{"status", CMD_STATUS},         {"config", CMD_CONFIG},   {"log-level", CMD_LOG_LEVEL},
+                {"completion", CMD_COMPLETION}, {"version", CMD_VERSION}, {"help", CMD_HELP}};
 
 static gp_code find_command(const char *name, command *out, gp_error *err)
 {
@@ -227,6 +224,8 @@ static gp_code read_command(int argc, char **argv, const flags *f, options *o, g
         return gp_fail(err, GP_EINVAL, "no sub-command provided");
     if (o->cmd == CMD_LOG_LEVEL && o->n_ifaces > 1)
         return gp_fail(err, GP_EINVAL, "log-level takes one level: debug, info, warn or error");
+    if (o->cmd == CMD_COMPLETION && o->n_ifaces != 1)
+        return gp_fail(err, GP_EINVAL, "completion takes one shell: bash, zsh or fish");
     return check_flags(f, o, err);
 }
 

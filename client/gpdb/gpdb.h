@@ -12,6 +12,7 @@
 typedef enum command {
     CMD_NONE,
     CMD_CHECK,
+    CMD_COMPLETION,
     CMD_EXPORT,
     CMD_HELP,
     CMD_IMPORT,

@@ -8,6 +8,7 @@ static const char root_text[] =
     "\n"
     "Available Commands:\n"
     "  check       Check every block of a database\n"
+    "  completion  Print a script with which bash, zsh or fish completes\n"
     "  export      Write flows as CSV, JSON lines or ClickHouse's RowBinary\n"
     "  help        Help about any command\n"
     "  import      Import flow rows from CSV into a database\n"
@@ -226,13 +227,22 @@ static const char version_text[] = "Print version\n"
                                    "Usage:\n"
                                    "  gpdb version\n";
 
+static const char completion_text[] =
+    "Print a script with which a shell completes the command line of gpdb.\n"
+    "\n"
+    "Usage:\n"
+    "  gpdb completion bash|zsh|fish\n"
+    "\n"
+    "Examples:\n"
+    "  source <(gpdb completion bash)\n";
+
 void help_print(FILE *out, command cmd)
 {
     static const char *const texts[CMD_COUNT] = {
         [CMD_NONE] = root_text,     [CMD_HELP] = root_text,       [CMD_CHECK] = check_text,
         [CMD_EXPORT] = export_text, [CMD_INDEX] = index_text,     [CMD_IMPORT] = import_text,
         [CMD_MERGE] = merge_text,   [CMD_PRUNE] = prune_text,     [CMD_REPAIR] = repair_text,
-        [CMD_STATS] = stats_text,   [CMD_VERSION] = version_text,
+        [CMD_STATS] = stats_text,   [CMD_VERSION] = version_text, [CMD_COMPLETION] = completion_text,
     };
     fputs(texts[cmd], out);
 }

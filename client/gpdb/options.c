@@ -54,10 +54,10 @@ static const struct {
     const char *name;
     command cmd;
     size_t n_args;
-} commands[] = {{"check", CMD_CHECK, 1},    {"export", CMD_EXPORT, 1}, {"help", CMD_HELP, 1},
-                {"import", CMD_IMPORT, 2},  {"index", CMD_INDEX, 1},   {"merge", CMD_MERGE, 2},
-                {"prune", CMD_PRUNE, 1},    {"repair", CMD_REPAIR, 1}, {"stats", CMD_STATS, 1},
-                {"version", CMD_VERSION, 0}};
+} commands[] = {{"check", CMD_CHECK, 1}, {"completion", CMD_COMPLETION, 1}, {"export", CMD_EXPORT, 1},
+                {"help", CMD_HELP, 1},   {"import", CMD_IMPORT, 2},         {"index", CMD_INDEX, 1},
+                {"merge", CMD_MERGE, 2}, {"prune", CMD_PRUNE, 1},           {"repair", CMD_REPAIR, 1},
+                {"stats", CMD_STATS, 1}, {"version", CMD_VERSION, 0}};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static gp_code find_command(const char *name, size_t *out, gp_error *err)

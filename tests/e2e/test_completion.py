@@ -34,9 +34,9 @@ class Completion(unittest.TestCase):
         os.symlink(GPDB, os.path.join(cls.bin, "gpdb"))
         cls.env = {"PATH": f"{cls.bin}:/usr/bin:/bin", "HOME": cls.dir, "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
-    def bash(self, program, *words):
+    def bash(self, program, *words, source=None):
         script = f"""
-            source {FOLDER}/{program}.bash
+            source {source or f"{FOLDER}/{program}.bash"}
             COMP_WORDS=({program} {' '.join(f"'{w}'" for w in words)}) COMP_CWORD={len(words)}
             _{program}
             printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -44,18 +44,19 @@ class Completion(unittest.TestCase):
         out = subprocess.run(["bash", "-c", script], env=self.env, capture_output=True, text=True, check=True).stdout
         return out.split()
 
-    def fish(self, program, line):
-        script = f"source {FOLDER}/{program}.fish; complete -C {line!r}"
+    def fish(self, program, line, source=None):
+        script = f"source {source or f'{FOLDER}/{program}.fish'}; complete -C {line!r}"
         out = subprocess.run(["fish", "--no-config", "-c", script], env=self.env, capture_output=True, text=True,
                              check=True)
         self.assertEqual("", out.stderr)
         return [text.split("\t")[0] for text in out.stdout.splitlines()]
 
-    def zsh(self, program, line):
+    def zsh(self, program, line, setup=None):
         """What the line becomes when TAB is typed behind it: the key completes, and prints the line as it is then."""
-        startup = f"""
+        setup = setup or f"""
             autoload -Uz compinit; compinit -u -d {self.dir}/zcompdump
-            _our() {{ source {FOLDER}/{program}.zsh; }}; compdef _our {program}
+            _our() {{ source {FOLDER}/{program}.zsh; }}; compdef _our {program}"""
+        startup = f"""{setup}
             _tab() {{ zle complete-word; print -r -- "{MARK}$BUFFER{MARK}"; }}; zle -N _tab; bindkey '\t' _tab
             PS1='{MARK}> '; unsetopt beep"""
         with open(os.path.join(self.dir, ".zshrc"), "w", encoding="utf-8") as f:
@@ -110,6 +111,27 @@ class Completion(unittest.TestCase):
         self.assertIn("sip,dport", self.zsh("goquery", "goquery sip,dpo"))
         self.assertIn("gpctl status", self.zsh("gpctl", "gpctl sta"))
         self.assertIn("gpdb repair --dry-run", self.zsh("gpdb", "gpdb repair --dr"))
+
+    def test_programs_print_the_scripts(self):
+        """source <(goquery completion bash) in a profile, and for zsh also a file of that in $fpath."""
+        self.assertEqual(["sip,dip"], self.bash("goquery", "sip,di", source="<(goquery completion bash)"))
+        self.assertEqual(["status"], self.bash("gpctl", "st", source="<(gpctl completion bash)"))
+        self.assertEqual(["check"], self.bash("gpdb", "ch", source="<(gpdb completion bash)"))
+        self.assertIn("sip,dip", self.fish("goquery", "goquery sip,di", source="(goquery completion fish | psub)"))
+        self.assertEqual(["status"], self.fish("gpctl", "gpctl sta", source="(gpctl completion fish | psub)"))
+        self.assertEqual(["check"], self.fish("gpdb", "gpdb che", source="(gpdb completion fish | psub)"))
+        init = f"autoload -Uz compinit; compinit -u -d {self.dir}/zcompdump-2"
+        for program, line, want in (("goquery", "goquery sip,dpo", "sip,dport"), ("gpctl", "gpctl sta", "gpctl status"),
+                                    ("gpdb", "gpdb repair --dr", "gpdb repair --dry-run")):
+            self.assertIn(want, self.zsh(program, line, f"{init}; source <({program} completion zsh)"))
+            folder = os.path.join(self.dir, f"fpath-{program}")
+            os.mkdir(folder)
+            file = f"{program} completion zsh >{folder}/_{program}; fpath=({folder} $fpath); rm -f {self.dir}/zcompdump-2"
+            self.assertIn(want, self.zsh(program, line, f"{file}; {init}"))
+        for program in (GOQUERY, GPCTL, GPDB):
+            done = subprocess.run([program, "completion", "tcsh"], capture_output=True, text=True, check=False)
+            self.assertEqual((1, ""), (done.returncode, done.stdout))
+            self.assertRegex(done.stderr, "Error running .*zsh")
 
     def test_every_flag_is_known(self):
         """What completion offers is what the help explains, and both are what the program takes."""
