@@ -109,6 +109,19 @@ bool gp_link_supported(int dlt)
     }
 }
 
+bool gp_link_states_direction(int dlt)
+{
+    return dlt == DLT_LINUX_SLL || dlt == DLT_LINUX_SLL2;
+}
+
+bool gp_link_was_sent(int dlt, const uint8_t *f, uint32_t cap)
+{
+    enum { OUTGOING = 4, SLL2_TYPE = 10 };
+    if (dlt == DLT_LINUX_SLL)
+        return cap >= 2 && be16(f) == OUTGOING;
+    return cap > SLL2_TYPE && f[SLL2_TYPE] == OUTGOING;
+}
+
 int gp_link_dlt_of(int arphrd)
 {
     switch (arphrd) {

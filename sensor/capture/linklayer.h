@@ -28,6 +28,11 @@ static inline int gp_link_ether_ip_offset(const uint8_t *f, uint32_t cap)
  * kernel takes off before a packet socket sees the frame. */
 uint32_t gp_link_uncounted(int dlt, const uint8_t *frame, uint32_t cap);
 bool gp_link_supported(int dlt);
+/* Do frames of this DLT state whether they were sent? Linux cooked captures do (packet type 4,
+ * PACKET_OUTGOING: https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html and LINKTYPE_LINUX_SLL2.html).
+ */
+bool gp_link_states_direction(int dlt);
+bool gp_link_was_sent(int dlt, const uint8_t *frame, uint32_t cap); /* of such a frame */
 /* The DLT of frames that a packet socket delivers on an interface of this ARPHRD_* type; -1 if unknown. */
 int gp_link_dlt_of(int arphrd);
 

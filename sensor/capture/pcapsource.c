@@ -28,6 +28,8 @@ typedef struct pcap_source {
     int dlt;
     bool live;
     bool outgoing; /* of the handle that is being read */
+    bool directed; /* the frames themselves state it */
+    bool damaged;  /* a file: nothing can be read any more */
     char name[256];
     uint32_t seen_received, seen_dropped; /* libpcap counts from the start, modulo 2^32 */
     gp_frame_sink sink;
@@ -56,6 +58,12 @@ static void flush_batch(pcap_source *s)
     s->n = 0;
 }
 
+/* Seconds of classic files are unsigned (draft-ietf-opsawg-pcap); libpcap reads them as signed. */
+static int64_t seconds_of(const struct pcap_pkthdr *h)
+{
+    return h->ts.tv_sec < 0 ? (uint32_t)h->ts.tv_sec : h->ts.tv_sec;
+}
+
 /* libpcap reuses its buffer for the next packet. Copying the little that counts costs less than what many
  * packets at a time save. */
 static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
@@ -68,8 +76,8 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *b
     gp_frame *f = &s->batch[s->n];
     *f = (gp_frame){
         .len = h->len > uncounted ? h->len - uncounted : 0,
-        .ts = h->ts.tv_sec,
-        .outgoing = s->outgoing,
+        .ts = seconds_of(h),
+        .outgoing = s->outgoing || (s->directed && gp_link_was_sent(s->dlt, bytes, h->caplen)),
     };
     if ((uint32_t)offset < h->caplen) {
         uint32_t left = h->caplen - (uint32_t)offset;
@@ -81,16 +89,22 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *b
         flush_batch(s);
 }
 
+static gp_code damaged_file(pcap_source *s, gp_error *err)
+{
+    s->damaged = true;
+    return gp_fail(err, GP_ECORRUPT, "'%s': %s", s->name, pcap_geterr(s->ingress));
+}
+
 static gp_code dispatch(pcap_source *s, pcap_t *handle, int *n, gp_error *err)
 {
     enum { CHUNK = 4096 };
     s->outgoing = handle == s->egress;
-    *n = pcap_dispatch(handle, CHUNK, on_packet, (u_char *)s);
+    *n = s->damaged ? PCAP_ERROR : pcap_dispatch(handle, CHUNK, on_packet, (u_char *)s);
     flush_batch(s); /* also what came before a damaged end */
     if (*n >= 0)
         return GP_OK;
     if (!s->live)
-        return gp_fail(err, GP_ECORRUPT, "'%s': %s", s->name, pcap_geterr(handle));
+        return damaged_file(s, err);
     bool gone = *n == PCAP_ERROR_IFACE_NOT_UP || strstr(pcap_geterr(handle), "disappeared") ||
                 strstr(pcap_geterr(handle), "went down");
     return gp_fail(err, gone ? GP_ENOTFOUND : GP_EIO, "capture on '%s' ended: %s", s->name,
@@ -172,6 +186,7 @@ static pcap_source *new_source(const char *name, bool live, gp_error *err)
 static gp_code check_link(pcap_source *s, gp_error *err)
 {
     s->dlt = pcap_datalink(s->ingress);
+    s->directed = gp_link_states_direction(s->dlt);
     if (gp_link_supported(s->dlt))
         return GP_OK;
     const char *name = pcap_datalink_val_to_name(s->dlt);
@@ -233,6 +248,21 @@ gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err)
     if (code == GP_OK)
         code = check_link(s, err);
     return finish(s, code, out);
+}
+
+/* The first packets stay in the batch, which is not full yet, until the file is read. */
+gp_code gp_source_peek(gp_source *file, gp_source_preview *out, gp_error *err)
+{
+    enum { MOST = GP_FRAME_BATCH - 1 };
+    pcap_source *s = (pcap_source *)file;
+    int n = 1;
+    while (n > 0 && s->n < MOST && !s->damaged)
+        n = pcap_dispatch(s->ingress, (int)(MOST - s->n), on_packet, (u_char *)s);
+    *out = (gp_source_preview){.frames = s->batch, .n = s->n, .directed = s->directed};
+    if (n >= 0)
+        return GP_OK;
+    gp_code code = damaged_file(s, s->n ? NULL : err);
+    return s->n ? GP_OK : code;
 }
 
 /* ---- live ---------------------------------------------------------------------------------------------- */

@@ -33,6 +33,16 @@ gp_code gp_source_open_pcap(gp_source **out, const char *iface, const gp_capconf
 gp_code gp_source_open_file(gp_source **out, const char *path, gp_error *err);
 void gp_source_close(gp_source *s);
 
+/* What is known of a capture file before it is read. */
+typedef struct gp_source_preview {
+    const gp_frame *frames; /* its first packets, fewer than GP_FRAME_BATCH; valid until it is read */
+    size_t n;
+    bool directed; /* the file states which packets were sent */
+} gp_source_preview;
+/* Of files, before the first gp_source_read, which hands over these packets, too. Fails only where there is
+ * not one whole packet before the damage. */
+gp_code gp_source_peek(gp_source *file, gp_source_preview *out, gp_error *err);
+
 /*
  * Waits up to timeout_ms for packets (or until wake_fd, if >= 0, is readable) and hands over what is there.
  * *end turns true when a capture file is through. GP_ENOTFOUND or GP_EIO when the interface is gone.

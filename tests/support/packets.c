@@ -71,22 +71,31 @@ static gp_test_pcap *allocate(void)
     return f;
 }
 
-gp_test_pcap *gp_test_pcap_create(const char *path)
+gp_test_pcap *gp_test_pcap_create_link(const char *path, int dlt)
 {
     gp_test_pcap *f = allocate();
-    f->pcap = pcap_open_dead(DLT_EN10MB, 65535);
+    f->pcap = pcap_open_dead(dlt, 65535);
     assert_non_null(f->pcap);
     f->dumper = pcap_dump_open(f->pcap, path);
     assert_non_null(f->dumper);
     return f;
 }
 
+gp_test_pcap *gp_test_pcap_create(const char *path)
+{
+    return gp_test_pcap_create_link(path, DLT_EN10MB);
+}
+
+void gp_test_pcap_add_frame(gp_test_pcap *f, int64_t ts, const uint8_t *frame, size_t len)
+{
+    const struct pcap_pkthdr h = {.ts.tv_sec = ts, .caplen = (bpf_u_int32)len, .len = (bpf_u_int32)len};
+    pcap_dump((u_char *)f->dumper, &h, frame);
+}
+
 void gp_test_pcap_add(gp_test_pcap *f, int64_t ts, const gp_test_packet *p)
 {
     uint8_t frame[GP_TEST_FRAME_MAX];
-    struct pcap_pkthdr h = {.ts.tv_sec = ts};
-    h.caplen = h.len = (bpf_u_int32)gp_test_frame(p, frame);
-    pcap_dump((u_char *)f->dumper, &h, frame);
+    gp_test_pcap_add_frame(f, ts, frame, gp_test_frame(p, frame));
 }
 
 void gp_test_pcap_close(gp_test_pcap *f)

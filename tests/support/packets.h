@@ -22,7 +22,9 @@ size_t gp_test_ip(const gp_test_packet *p, uint8_t *ip);
 typedef struct gp_test_pcap gp_test_pcap;
 /* A classic pcap file of Ethernet frames; fails the running test if it cannot be written. */
 gp_test_pcap *gp_test_pcap_create(const char *path);
+gp_test_pcap *gp_test_pcap_create_link(const char *path, int dlt); /* of frames of another link type */
 void gp_test_pcap_add(gp_test_pcap *f, int64_t ts, const gp_test_packet *p);
+void gp_test_pcap_add_frame(gp_test_pcap *f, int64_t ts, const uint8_t *frame, size_t len);
 void gp_test_pcap_close(gp_test_pcap *f);
 
 #endif
