@@ -4,8 +4,9 @@
 
 #include "sensor/cmdline/cmdline.h"
 
-/* Imports the files in the given order, which must be that of their packets: a database only grows at its
- * end. Prints one line of what was read for each. */
-gp_code gp_import_files(const gp_cmdline *c, gp_error *err);
+/* Imports the files as one capture (capture/import.h). Prints what was read of each and what became of it to
+ * standard output, and what is not in the database to standard error. *complete: nothing was left out. SIGINT
+ * and SIGTERM are blocked from then on, and end the import early (GP_ECANCELED). */
+gp_code gp_import_files(const gp_cmdline *c, bool *complete, gp_error *err);
 
 #endif

@@ -102,7 +102,10 @@ static int import(const gp_cmdline *c)
     const gp_sandbox_config sandbox = {.seccomp = GP_SECCOMP_ON};
     if (gp_sandbox_enter(&sandbox, &err) != GP_OK)
         (void)fprintf(stderr, "goprobe: going on without: %s\n", err.msg);
-    return gp_import_files(c, &err) == GP_OK ? EXIT_SUCCESS : complain(&err, EXIT_FAILURE);
+    bool complete = false;
+    if (gp_import_files(c, &complete, &err) != GP_OK)
+        return complain(&err, EXIT_FAILURE);
+    return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int write_spec(const char *path)

@@ -115,12 +115,14 @@ static gp_code import_flag(args *a, gp_cmdline *c, const flag *f)
         return value_of(a, f, &c->iface);
     if (named(f, "e", "encoder"))
         return value_of(a, f, &c->codec);
+    if (named(f, NULL, "local"))
+        return value_of(a, f, &c->local);
     if (named(f, "h", "help")) {
         c->command = GP_CMD_HELP;
         return GP_OK;
     }
-    return gp_fail(a->err, GP_EINVAL, "unknown flag of import: --%s (flags: -d DB, -i IFACE, -e CODEC)",
-                   f->name);
+    return gp_fail(a->err, GP_EINVAL,
+                   "unknown flag of import: --%s (flags: -d DB, -i IFACE, -e CODEC, --local NET)", f->name);
 }
 
 static gp_code parse_import(args *a, gp_cmdline *c)
@@ -204,15 +206,18 @@ static const char *metavar(const gp_option *o)
 
 void gp_cmdline_help(gp_buf *out)
 {
-    gp_buf_puts(out, "goprobe captures the metadata of network traffic (flows) into a local database.\n\n"
-                     "Usage:\n"
-                     "  goprobe [-c FILE] [flags]                         capture until stopped\n"
-                     "  goprobe import -d DB -i IFACE [-e CODEC] FILE...  read capture files (pcap)\n"
-                     "  goprobe token new|list|remove ...                 tokens of clients, see --help\n"
-                     "  goprobe version\n"
-                     "  goprobe help\n\n"
-                     "Flags (each is also a key of the configuration file; as an environment variable,\n"
-                     "api.addr is API_ADDR):\n");
+    gp_buf_puts(out,
+                "goprobe captures the metadata of network traffic (flows) into a local database.\n\n"
+                "Usage:\n"
+                "  goprobe [-c FILE] [flags]                         capture until stopped\n"
+                "  goprobe import -d DB -i IFACE [-e CODEC] [--local NET,...] FILE...\n"
+                "                                                    read capture files (pcap, pcapng);\n"
+                "                                                    packets from NET count as sent\n"
+                "  goprobe token new|list|remove ...                 tokens of clients, see --help\n"
+                "  goprobe version\n"
+                "  goprobe help\n\n"
+                "Flags (each is also a key of the configuration file; as an environment variable,\n"
+                "api.addr is API_ADDR):\n");
     gp_buf_printf(out, "  %-46s %s\n", "-c, --config string", "configuration file (YAML or JSON)");
     size_t n;
     const gp_option *options = gp_config_options(&n);

@@ -2,7 +2,7 @@
  * cmdline.h - the command line of goprobe:
  *
  *   goprobe [-c FILE] [--api.addr X ...]              capture (every key of the configuration is a flag)
- *   goprobe import -d DB -i IFACE [-e CODEC] FILE...  capture files into a database
+ *   goprobe import -d DB -i IFACE [-e CODEC] [--local NET,...] FILE...  capture files into a database
  *   goprobe version | help
  * (and "goprobe token", which is proto/auth/token_command.h)
  *
@@ -27,6 +27,7 @@ typedef struct gp_cmdline {
     const char *db;           /* import */
     const char *iface;
     const char *codec; /* NULL: lz4 */
+    const char *local; /* addresses and networks, as given; NULL: none */
     char **files;      /* import: the rest of argv */
     size_t n_files;
 } gp_cmdline;

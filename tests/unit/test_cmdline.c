@@ -85,11 +85,13 @@ static void import_takes_files(void **state)
 {
     (void)state;
     gp_cmdline c;
-    assert_int_equal(parse("goprobe import -d /db --iface=eth0 -e zstd a.pcap -", &c, NULL), GP_OK);
+    assert_int_equal(
+        parse("goprobe import -d /db --iface=eth0 -e zstd --local 10.0.0.0/8 a.pcap -", &c, NULL), GP_OK);
     assert_int_equal(c.command, GP_CMD_IMPORT);
     assert_string_equal(c.db, "/db");
     assert_string_equal(c.iface, "eth0");
     assert_string_equal(c.codec, "zstd");
+    assert_string_equal(c.local, "10.0.0.0/8");
     assert_int_equal(c.n_files, 2);
     assert_string_equal(c.files[1], "-");
     gp_cmdline_free(&c);
@@ -113,7 +115,7 @@ static void mistakes_are_named(void **state)
          "import: the interface (-i) is missing (goprobe import -d DB -i IFACE FILE...)"},
         {"goprobe import -d /d -i e",
          "import: a capture file is missing (goprobe import -d DB -i IFACE FILE...)"},
-        {"goprobe import -x", "unknown flag of import: --x (flags: -d DB, -i IFACE, -e CODEC)"},
+        {"goprobe import -x", "unknown flag of import: --x (flags: -d DB, -i IFACE, -e CODEC, --local NET)"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         gp_cmdline c;

@@ -1,6 +1,5 @@
-/* Capture files and live captures through the manager, down to the flows that are written out. */
+/* Live captures through the manager, down to the flows that are written out. */
 #include "proto/base/strlist.h"
-#include "sensor/capture/import.h"
 #include "sensor/capture/journal.h"
 #include "sensor/capture/manager.h"
 #include "sensor/dbsink/dbsink.h"
@@ -56,46 +55,6 @@ static gp_code record(void *ctx, const char *iface, int64_t ts, gp_flow *flows, 
     }
     pthread_mutex_unlock(&b->lock);
     return GP_OK;
-}
-
-static void a_capture_file_becomes_blocks(void **state)
-{
-    (void)state;
-    enum { T0 = 1700000100 };
-    char dir[GP_TEMPDIR_LEN];
-    char path[128];
-    log_book book = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    gp_import_stats stats;
-    gp_tempdir_make(dir);
-    snprintf(path, sizeof path, "%s/t.pcap", dir);
-    gp_test_pcap *f = gp_test_pcap_create(path);
-    const gp_test_packet ask = {"10.0.0.1", "10.0.0.9", 40000, 22, 6, 0x02};
-    const gp_test_packet reply = {"10.0.0.9", "10.0.0.1", 22, 40000, 6, 0x12};
-    gp_test_pcap_add(f, T0 + 299, &ask);
-    gp_test_pcap_add(f, T0 + 300, &reply); /* on the grid: the next interval */
-    gp_test_pcap_add(f, T0 + 301, &ask);
-    gp_test_pcap_add(f, T0 + 290, &ask); /* late: counted where we are */
-    gp_test_pcap_add(f, T0 + 3000, &ask);
-    gp_test_pcap_close(f);
-    const gp_import_options opt = {.iface = "pcap0"};
-    assert_int_equal(gp_capture_import(path, &opt, record, &book, &stats, NULL), GP_OK);
-    assert_int_equal(stats.packets, 5);
-    assert_int_equal(stats.out_of_order, 1);
-    assert_int_equal(book.n, 3);
-    assert_int_equal(book.blocks[0].ts, T0 + 300);
-    assert_int_equal(book.blocks[1].ts, T0 + 600);
-    assert_int_equal(book.blocks[2].ts, T0 + 3300);
-    assert_int_equal(book.blocks[1].n, 1);
-    assert_int_equal(book.blocks[1].flows[0].c.pkts_rcvd, 3);
-    assert_int_equal(book.blocks[1].flows[0].dport, 22);
-    gp_error err = GP_ERROR_INIT;
-    assert_int_equal(truncate(path, 200), 0);
-    memset(&book.blocks, 0, sizeof book.blocks);
-    book.n = 0;
-    assert_int_equal(gp_capture_import(path, &opt, record, &book, &stats, &err), GP_ECORRUPT);
-    assert_int_equal(book.n, 2); /* what was whole is not lost */
-    assert_int_equal(gp_capture_import("/nonexistent.pcap", &opt, record, &book, &stats, &err), GP_ENOTFOUND);
-    gp_tempdir_remove(dir);
 }
 
 /* The interval of tests that are not about rotation: they must not meet a point of the clock's grid. */
@@ -922,7 +881,6 @@ static void what_cannot_be_captured_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_capture_file_becomes_blocks),
         cmocka_unit_test(live_packets_are_counted_exactly),
         cmocka_unit_test(links_may_come_and_go),
         cmocka_unit_test(only_changed_captures_are_interrupted),
