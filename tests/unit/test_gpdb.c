@@ -4,6 +4,7 @@
 #include "sensor/godb/verify.h"
 #include "sensor/godb/writer.h"
 #include "tests/support/gendb.h"
+#include "tests/support/program.h"
 #include "tests/support/tempdir.h"
 
 #include <dirent.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,8 +25,7 @@ static const int64_t day0 = 1699920000; /* 2023-11-14 */
 
 typedef struct fixture {
     char dir[GP_TEMPDIR_LEN];
-    gp_buf out; /* of the last command, stdout and stderr */
-    int exit_code;
+    gp_test_ran ran;
 } fixture;
 
 static int set_up(void **state)
@@ -43,7 +42,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     gp_tempdir_remove(f->dir);
-    gp_buf_free(&f->out);
+    gp_test_ran_free(&f->ran);
     free(f);
     return 0;
 }
@@ -51,24 +50,12 @@ static int tear_down(void **state)
 /* Runs "gpdb ARGS" in the test's folder. */
 static void run(fixture *f, const char *args)
 {
-    char line[1024];
-    char part[4096];
-    snprintf(line, sizeof line, "%s %s 2>&1", GPDB, args);
-    gp_buf_clear(&f->out);
-    FILE *p = popen(line, "r");
-    assert_non_null(p);
-    for (size_t n; (n = fread(part, 1, sizeof part, p)) > 0;)
-        gp_buf_add(&f->out, part, n);
-    int status = pclose(p);
-    assert_true(WIFEXITED(status));
-    f->exit_code = WEXITSTATUS(status);
+    gp_test_run(&f->ran, "%s %s", GPDB, args);
 }
 
-static void expect(fixture *f, int exit_code, const char *says)
+static void expect(const fixture *f, int exit_code, const char *says)
 {
-    const char *out = f->out.data ? f->out.data : "";
-    if (f->exit_code != exit_code || !strstr(out, says))
-        fail_msg("exit code %d instead of %d, or not '%s' in:\n%s", f->exit_code, exit_code, says, out);
+    gp_test_expect(&f->ran, exit_code, says);
 }
 
 static void put_file(const char *name, const char *text)
@@ -119,8 +106,8 @@ static char *content(fixture *f, const char *db)
     char args[256];
     snprintf(args, sizeof args, "export %s", db);
     run(f, args);
-    assert_int_equal(f->exit_code, 0);
-    return strdup(f->out.data);
+    assert_int_equal(f->ran.exit_code, 0);
+    return strdup(f->ran.out.data);
 }
 
 static void path_of(const char *db, int64_t day, const char *file, char *dst)
@@ -258,8 +245,8 @@ static void export_and_import_round_trip(void **state)
     assert_string_equal(before, after);
     run(f, "export db -f 1699920300 -l 1699920600 --iface eth0 -e json");
     expect(f, 0, "{\"time\":1699920300,");
-    assert_null(strstr(f->out.data, "1699920000"));
-    assert_null(strstr(f->out.data, "1699920900"));
+    assert_null(strstr(f->ran.out.data, "1699920000"));
+    assert_null(strstr(f->ran.out.data, "1699920900"));
     run(f, "stats db");
     expect(f, 0, "eth0: 2 days, 8 blocks from 2023-11-14 00:00:00 UTC to 2023-11-15 00:15:00 UTC");
     run(f, "stats db -e json");
@@ -299,7 +286,7 @@ static void import_that_breaks_off(void **state)
     expect(f, 1,
            "Import ended early\nRows read: 6\nRows imported: 3\nRows skipped: 0\nInterfaces written: 2\n"
            "Blocks written: 3\nRows left out, as their block may lack others: 2\n");
-    assert_non_null(strstr(f->out.data, "(row=6, iface=eth1, previous=1700000700, current=1700000100)"));
+    assert_non_null(strstr(f->ran.out.data, "(row=6, iface=eth1, previous=1700000700, current=1700000100)"));
     run(f, "check db");
     expect(f, 0, "Blocks intact: 3\nDamages: 0\n");
 }
@@ -440,8 +427,8 @@ static void export_passes_over_damage(void **state)
     assert_int_equal(truncate(path, st.st_size - 1), 0);
     run(f, "export db");
     expect(f, 2, "gpdb: passed over: ");
-    assert_non_null(strstr(f->out.data, "\n1699920300,"));
-    assert_null(strstr(f->out.data, "\n1699920600,"));
+    assert_non_null(strstr(f->ran.out.data, "\n1699920300,"));
+    assert_null(strstr(f->ran.out.data, "\n1699920600,"));
 }
 
 /* ---- index --------------------------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* `goprobe import`: files of one capture, directions, clocks that are wrong, what a database holds already.
  */
-#include "proto/base/buf.h"
 #include "sensor/capture/import.h"
 #include "sensor/godb/reader.h"
 #include "tests/support/packets.h"
+#include "tests/support/program.h"
 #include "tests/support/tempdir.h"
 
 #include <fcntl.h>
@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,8 +25,7 @@ static const gp_test_packet reply = {"10.0.0.9", "10.0.0.1", 22, 40000, 6, 0x12}
 
 typedef struct fixture {
     char dir[GP_TEMPDIR_LEN];
-    gp_buf out; /* of the last command, stdout and stderr */
-    int exit_code;
+    gp_test_ran ran;
     struct {
         int64_t ts;
         size_t flows;
@@ -54,7 +52,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     gp_tempdir_remove(f->dir);
-    gp_buf_free(&f->out);
+    gp_test_ran_free(&f->ran);
     free(f);
     return 0;
 }
@@ -438,28 +436,16 @@ static void local_networks_tell_directions(void **state)
 
 /* ---- the program --------------------------------------------------------------------------------------- */
 
+/* Searching for leaks asks for what the sandbox forbids. */
 static void run(fixture *f, const char *args)
 {
-    char line[1024];
-    char part[4096];
-    /* Searching for leaks asks for what the sandbox forbids. */
-    snprintf(line, sizeof line, "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 %s import -d db -i eth0 %s 2>&1",
-             GOPROBE, args);
-    gp_buf_clear(&f->out);
-    FILE *p = popen(line, "r");
-    assert_non_null(p);
-    for (size_t n; (n = fread(part, 1, sizeof part, p)) > 0;)
-        gp_buf_add(&f->out, part, n);
-    int status = pclose(p);
-    assert_true(WIFEXITED(status));
-    f->exit_code = WEXITSTATUS(status);
+    gp_test_run(&f->ran, "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 %s import -d db -i eth0 %s", GOPROBE,
+                args);
 }
 
-static void expect(fixture *f, int exit_code, const char *says)
+static void expect(const fixture *f, int exit_code, const char *says)
 {
-    const char *out = f->out.data ? f->out.data : "";
-    if (f->exit_code != exit_code || !strstr(out, says))
-        fail_msg("exit code %d instead of %d, or not '%s' in:\n%s", f->exit_code, exit_code, says, out);
+    gp_test_expect(&f->ran, exit_code, says);
 }
 
 static void expect_stored(size_t blocks, uint64_t packets)
