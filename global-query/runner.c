@@ -272,18 +272,40 @@ static gp_code make_args(fleet_query *q, const gp_args *args, gp_error *err)
 
 /* ---- results ------------------------------------------------------------------------------------------- */
 
+/* By what name to ask for this host only: that of the endpoint, and of a host below another aggregator, the
+ * aggregator's name for it behind the endpoint's. Aggregators of v4 have no such names. */
+static void put_endpoint(const fleet_query *q, size_t i, const gp_host_status *s, gp_buf *out)
+{
+    const gp_result *answer = gp_topk_summary(q->topk, i);
+    bool is_below = answer && answer->narrows && !(answer->hostname && *answer->hostname);
+    gp_buf_puts(out, q->hosts[i].name);
+    if (is_below)
+        gp_buf_printf(out, "/%s", s->endpoint ? s->endpoint : s->host);
+}
+
 /* A host's status under its own name; where another host has that name, behind the name by which it was
  * asked. */
 static gp_code add_status(const fleet_query *q, size_t i, const gp_host_status *s, gp_result *out,
                           gp_error *err)
 {
-    if (!gp_result_host(out, s->host))
-        return gp_result_set_host(out, s->host, s->code, s->message, err);
     gp_buf name = GP_BUF_INIT;
-    gp_buf_printf(&name, "%s/%s", q->hosts[i].name, s->host);
-    gp_code rc = name.failed ? gp_fail(err, GP_ENOMEM, "out of memory for the status of a host")
-                             : gp_result_set_host(out, name.data, s->code, s->message, err);
+    gp_buf endpoint = GP_BUF_INIT;
+    bool taken = gp_result_host(out, s->host) != NULL;
+    gp_buf_printf(&name, "%s%s%s", taken ? q->hosts[i].name : "", taken ? "/" : "", s->host);
+    put_endpoint(q, i, s, &endpoint);
+    gp_code rc = GP_OK;
+    if (name.failed || endpoint.failed)
+        rc = gp_fail(err, GP_ENOMEM, "out of memory for the status of a host");
+    else
+        rc = gp_result_set_status(
+            out,
+            &(gp_host_status){.host = name.data,
+                              .code = s->code,
+                              .message = s->message,
+                              .endpoint = strcmp(name.data, endpoint.data) != 0 ? endpoint.data : NULL},
+            err);
     gp_buf_free(&name);
+    gp_buf_free(&endpoint);
     return rc;
 }
 
@@ -295,7 +317,8 @@ static gp_code add_statuses(const fleet_query *q, gp_result *out, gp_error *err)
         for (size_t k = 0; summary && k < summary->n_hosts && rc == GP_OK; k++)
             rc = add_status(q, i, &summary->hosts[k], out, err);
         if (rc == GP_OK && q->hosts[i].why) {
-            const gp_host_status s = {q->hosts[i].name, q->hosts[i].failure, q->hosts[i].why};
+            const gp_host_status s = {
+                .host = q->hosts[i].name, .code = q->hosts[i].failure, .message = q->hosts[i].why};
             rc = add_status(q, i, &s, out, err);
         }
     }

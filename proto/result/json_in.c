@@ -66,7 +66,7 @@ static gp_status_code read_status_code(reader *rd)
     return code;
 }
 
-static void read_status(reader *rd, gp_status_code *code, const char **message)
+static void read_status(reader *rd, gp_host_status *out)
 {
     const char *key;
     size_t len;
@@ -74,9 +74,11 @@ static void read_status(reader *rd, gp_status_code *code, const char **message)
         return;
     while (gp_json_key(&rd->j, &key, &len)) {
         if (gp_json_is(key, len, "code"))
-            *code = read_status_code(rd);
+            out->code = read_status_code(rd);
         else if (gp_json_is(key, len, "message"))
-            *message = read_name(rd);
+            out->message = read_name(rd);
+        else if (gp_json_is(key, len, "endpoint"))
+            out->endpoint = read_name(rd);
         else
             gp_json_skip(&rd->j);
     }
@@ -97,13 +99,11 @@ static void read_hosts(reader *rd)
     if (skip_null(rd) || !gp_json_object(&rd->j))
         return;
     while (gp_json_key(&rd->j, &key, &len)) {
-        const char *host = intern(rd, key, len);
-        gp_status_code code = GP_STATUS_ERROR;
-        const char *message = NULL;
-        read_status(rd, &code, &message);
+        gp_host_status s = {.host = intern(rd, key, len), .code = GP_STATUS_ERROR};
+        read_status(rd, &s);
         if (rd->j.what)
             return;
-        rd->code = gp_result_set_host(rd->r, host, code, message, rd->err);
+        rd->code = gp_result_set_status(rd->r, &s, rd->err);
         if (rd->code != GP_OK)
             gp_json_reject(&rd->j, "out of memory");
     }
@@ -442,7 +442,10 @@ static void read_hostname(reader *rd)
 
 static void read_own_status(reader *rd)
 {
-    read_status(rd, &rd->r->status, &rd->r->status_message);
+    gp_host_status s = {.code = rd->r->status};
+    read_status(rd, &s);
+    rd->r->status = s.code;
+    rd->r->status_message = s.message;
 }
 
 static void skip_member(reader *rd)

@@ -42,11 +42,12 @@ static void put_time(gp_buf *b, const char *key, const gp_time *t)
     put_str(b, key, text);
 }
 
-static void put_status(gp_buf *b, gp_status_code code, const char *message)
+static void put_status(gp_buf *b, gp_status_code code, const char *message, const char *endpoint)
 {
     gp_buf_putc(b, '{');
     put_str(b, "code", gp_status_name(code));
     put_opt_str(b, "message", message);
+    put_opt_str(b, "endpoint", endpoint);
     gp_buf_putc(b, '}');
 }
 
@@ -70,7 +71,7 @@ static void put_hosts(gp_buf *b, const gp_result *r)
         qsort(sorted, r->n_hosts, sizeof *sorted, by_host);
     for (size_t i = 0; sorted && i < r->n_hosts; i++) {
         put_key(b, sorted[i]->host);
-        put_status(b, sorted[i]->code, sorted[i]->message);
+        put_status(b, sorted[i]->code, sorted[i]->message, sorted[i]->endpoint);
     }
     free(sorted);
     gp_buf_putc(b, '}');
@@ -250,7 +251,7 @@ void gp_result_to_json(const gp_result *r, gp_buf *b)
     gp_buf_putc(b, '{');
     put_opt_str(b, "hostname", r->hostname);
     put_key(b, "status");
-    put_status(b, r->status, r->status_message);
+    put_status(b, r->status, r->status_message, NULL);
     put_hosts(b, r);
     put_summary(b, r);
     put_key(b, "query");

@@ -223,7 +223,7 @@ gp_code gp_merge_add_summary(gp_merge *m, const gp_result *from, gp_error *err)
     gp_result *sum = &m->sum;
     gp_code code = GP_OK;
     for (size_t i = 0; i < from->n_hosts && code == GP_OK; i++)
-        code = gp_result_set_host(sum, from->hosts[i].host, from->hosts[i].code, from->hosts[i].message, err);
+        code = gp_result_set_status(sum, &from->hosts[i], err);
     for (size_t i = 0; i < from->n_ifaces && code == GP_OK; i++)
         code = gp_result_add_iface(sum, from->ifaces[i], err);
     if (code != GP_OK)
@@ -259,7 +259,7 @@ static gp_code copy_summary(const gp_result *sum, gp_result *out, gp_error *err)
 {
     gp_code code = GP_OK;
     for (size_t i = 0; i < sum->n_hosts && code == GP_OK; i++)
-        code = gp_result_set_host(out, sum->hosts[i].host, sum->hosts[i].code, sum->hosts[i].message, err);
+        code = gp_result_set_status(out, &sum->hosts[i], err);
     for (size_t i = 0; i < sum->n_ifaces && code == GP_OK; i++)
         code = gp_result_add_iface(out, sum->ifaces[i], err);
     out->first = sum->first;

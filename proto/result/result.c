@@ -130,25 +130,38 @@ const gp_host_status *gp_result_host(const gp_result *r, const char *host)
     return at ? &r->hosts[at - 1] : NULL;
 }
 
-gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
-                           gp_error *err)
+static gp_code no_room_for_host(const char *host, gp_error *err)
 {
-    const char *name = gp_result_intern(r, host);
-    const char *text = gp_result_intern(r, message);
-    if (!name || (message && !text) || !index_hosts(r))
-        return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
-    uint32_t *slot = find_host(r, name);
+    return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
+}
+
+gp_code gp_result_set_status(gp_result *r, const gp_host_status *s, gp_error *err)
+{
+    const gp_host_status own = {.host = gp_result_intern(r, s->host),
+                                .code = s->code,
+                                .message = gp_result_intern(r, s->message),
+                                .endpoint = gp_result_intern(r, s->endpoint)};
+    bool copied = own.host && !own.message == !s->message && !own.endpoint == !s->endpoint;
+    if (!copied || !index_hosts(r))
+        return no_room_for_host(s->host, err);
+    uint32_t *slot = find_host(r, own.host);
     if (*slot) {
-        r->hosts[*slot - 1] = (gp_host_status){name, code, text};
+        r->hosts[*slot - 1] = own;
         return GP_OK;
     }
     gp_host_status *hosts = grow_array(r->hosts, r->n_hosts, sizeof *hosts);
     if (!hosts)
-        return gp_fail(err, GP_ENOMEM, "out of memory for the status of host %s", host);
+        return no_room_for_host(s->host, err);
     r->hosts = hosts;
-    r->hosts[r->n_hosts++] = (gp_host_status){name, code, text};
+    r->hosts[r->n_hosts++] = own;
     *slot = (uint32_t)r->n_hosts;
     return GP_OK;
+}
+
+gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
+                           gp_error *err)
+{
+    return gp_result_set_status(r, &(gp_host_status){host, code, message, NULL}, err);
 }
 
 gp_code gp_result_add_iface(gp_result *r, const char *iface, gp_error *err)

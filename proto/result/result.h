@@ -39,6 +39,9 @@ typedef struct gp_host_status {
     const char *host;
     gp_status_code code;
     const char *message; /* NULL for none */
+    /* Beyond v4: by what name global-query is to be asked for this host only, where that is not `host`, which
+     * is the name that the host has for itself; else NULL. */
+    const char *endpoint;
 } gp_host_status;
 
 typedef struct gp_query_stats {
@@ -123,8 +126,9 @@ typedef struct gp_label_cache {
  * results, zeroed at first. */
 gp_code gp_result_adopt_labels(gp_result *r, gp_label_cache *cache, gp_row *row, gp_error *err);
 gp_code gp_result_reserve_rows(gp_result *r, size_t n, gp_error *err); /* room for n rows in total */
+gp_code gp_result_set_status(gp_result *r, const gp_host_status *s, gp_error *err); /* adds or replaces */
 gp_code gp_result_set_host(gp_result *r, const char *host, gp_status_code code, const char *message,
-                           gp_error *err);                                  /* adds or replaces */
+                           gp_error *err);                                  /* the same, without endpoint */
 const gp_host_status *gp_result_host(const gp_result *r, const char *host); /* NULL: none */
 gp_code gp_result_add_iface(gp_result *r, const char *iface,
                             gp_error *err); /* keeps the list sorted, unique */

@@ -155,6 +155,20 @@ class Exact(TestCase):
         self.assertEqual({"a": "ok", "d": "error", "nobody": "error", "nowhere/a": "error", "left/": "error"}, codes)
         self.assertIn("has no hosts below it", got["hosts_statuses"]["d"]["message"])
 
+    def test_every_leaf_says_how_to_ask_for_it(self):
+        """Whatever its own name is, and on any number of levels: the name of an endpoint, behind those above it."""
+        _, mid = self.lab.global_query(self.lab.mid1, {"here": self.sensors["a"].addr, "b": self.sensors["b"].addr}, "mid4")
+        _, top = self.lab.global_query(self.lab.top, {"mid": f"unix:{mid}", "tree": f"unix:{self.tree}", "gone": "unix:/nobody"}, "top4")
+        got, _ = ask(top, "sip", num_results=10**9)
+        endpoints = {h: s.get("endpoint", h) for h, s in got["hosts_statuses"].items()}
+        self.assertEqual({"a": "mid/here", "b": "mid/b", "tree/a": "tree/left/a", "tree/b": "tree/left/b", "c": "tree/right/c",
+                          "d": "tree/d", "gone": "gone"}, endpoints)
+        self.assertNotIn("endpoint", got["hosts_statuses"]["gone"])
+        for host, endpoint in endpoints.items():
+            again, _ = ask(top, "sip", query_hosts=endpoint)
+            self.assertEqual([got["hosts_statuses"][host]["code"]], [s["code"] for s in again["hosts_statuses"].values()])
+            self.assertEqual([endpoint], [s.get("endpoint", h) for h, s in again["hosts_statuses"].items()])
+
     def test_v4_clients_see_what_they_know(self):
         got, headers = ask(self.flat, "sip")
         self.assertEqual({"$schema", "status", "hosts_statuses", "summary", "query", "rows"}, set(got))

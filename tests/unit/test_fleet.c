@@ -320,6 +320,44 @@ static bool cancel_now(void *ctx)
     return ++*polls > 2;
 }
 
+static const char *endpoint_of(const gp_result *r, const char *host)
+{
+    const char *endpoint = status_of(r, host)->endpoint;
+    return endpoint ? endpoint : host;
+}
+
+static void every_host_can_be_asked_for_again(void **state)
+{
+    (void)state;
+    fake_sensor web = {.host = "web", .is_sensor = true};
+    fake_sensor old = {.host = "below"}; /* an aggregator of v4: it does not say that it can narrow */
+    fleet f;
+    gp_result r;
+    gp_error err = GP_ERROR_INIT;
+    gp_buf yaml = GP_BUF_INIT;
+    start_sensor(&web);
+    start_sensor(&old);
+    gp_buf_printf(&yaml, "here: {addr: '127.0.0.1:%u'}\nweb: {addr: '127.0.0.1:%u'}\n",
+                  gp_http_port(web.server), gp_http_port(web.server));
+    gp_buf_printf(&yaml, "old: {addr: '127.0.0.1:%u'}\nweb2: {addr: '127.0.0.1:1'}\n",
+                  gp_http_port(old.server));
+    fleet_open(&f, yaml.data);
+    const gp_query_hooks hooks = {0};
+    if (ask(&f, "any", &hooks, &r, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.n_hosts, 4);
+    assert_string_equal(endpoint_of(&r, "web"), "here");
+    assert_null(status_of(&r, "web/web")->message);
+    assert_string_equal(endpoint_of(&r, "web/web"), "web");
+    assert_string_equal(endpoint_of(&r, "below"), "old");
+    assert_null(status_of(&r, "web2")->endpoint); /* said only where it is another name */
+    gp_result_free(&r);
+    fleet_close(&f);
+    gp_http_stop(web.server);
+    gp_http_stop(old.server);
+    gp_buf_free(&yaml);
+}
+
 static void a_query_can_be_canceled(void **state)
 {
     (void)state;
@@ -940,6 +978,7 @@ int main(void)
     };
     const struct CMUnitTest fleets[] = {
         cmocka_unit_test(a_bad_host_never_spoils_the_answer),
+        cmocka_unit_test(every_host_can_be_asked_for_again),
         cmocka_unit_test(a_query_can_be_canceled),
         cmocka_unit_test(partial_results_grow),
         cmocka_unit_test(a_host_without_time_is_asked_again),

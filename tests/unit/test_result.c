@@ -186,10 +186,11 @@ static void time_bins_add_up(void **state)
     gp_result_free(&r);
 }
 
-/* An answer of goQuery 4.2 over its own test database, shortened by hand to two rows. */
+/* An answer of goQuery 4.2 over its own test database, shortened by hand to two rows; "endpoint" is ours. */
 static const char sample[] =
     "{\"hostname\":\"vm\",\"status\":{\"code\":\"ok\"},\"hosts_statuses\":{\"vm\":{\"code\":\"ok\"},"
-    "\"x\":{\"code\":\"error\",\"message\":\"no route\"}},\"summary\":{\"interfaces\":[\"eth0\",\"eth1\"],"
+    "\"x\":{\"code\":\"error\",\"message\":\"no "
+    "route\",\"endpoint\":\"y\"}},\"summary\":{\"interfaces\":[\"eth0\",\"eth1\"],"
     "\"time_first\":\"2016-02-25T19:29:35Z\",\"time_last\":\"2016-02-26T07:44:35Z\",\"totals\":{\"br\":"
     "17989675887,\"bs\":18446744073709551615,\"pr\":11000368,\"ps\":11483272},\"timings\":{\"query_start\":"
     "\"2026-11-24T03:52:34.786621464Z\",\"query_duration_ns\":28047005},\"hits\":{\"displayed\":2,\"total\":"
@@ -221,6 +222,7 @@ static void json_round_trips(void **state)
     assert_string_equal(r.rows[0].iface, "eth1");
     assert_int_equal(r.rows[0].ts, 1456428875);
     assert_int_equal(r.n_hosts, 2);
+    assert_string_equal(gp_result_host(&r, "x")->endpoint, "y");
     gp_result_to_json(&r, &out);
     assert_string_equal(out.data, sample);
     gp_buf_free(&out);
