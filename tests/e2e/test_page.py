@@ -109,7 +109,8 @@ def listens(port):
 
 
 class Page(TestCase):
-    """alpha and beta talk; gamma has two generated days; deaf does not exist, silent never answers."""
+    """alpha and beta talk; gamma has two generated days; deaf does not exist, silent never answers. The endpoint of alpha
+    is called "here"."""
 
     @classmethod
     def setUpClass(cls):
@@ -128,10 +129,12 @@ class Page(TestCase):
         cls.addClassCleanup(cls.browser.quit)
 
     @classmethod
-    def start_service(cls, name, *flags):
-        """A global-query on the loopback interface; its port."""
+    def start_service(cls, name, *flags, **more):
+        """A global-query on the loopback interface; its port. more: names and addresses of more hosts."""
         endpoints = os.path.join(cls.lab.dir, f"{name}.endpoints")
-        hosts = {n: {"addr": s.addr, "timeout": "20s"} for n, s in cls.sensors.items()}
+        names = {"alpha": "here"}
+        hosts = {names.get(n, n): {"addr": s.addr, "timeout": "20s"} for n, s in cls.sensors.items()}
+        hosts.update({n: {"addr": addr, "timeout": "20s"} for n, addr in more.items()})
         hosts["deaf"] = {"addr": f"unix:{cls.lab.dir}/nobody.sock", "timeout": "20s"}
         hosts["silent"] = {"addr": cls.silent.addr, "timeout": "300s"}
         with open(endpoints, "w", encoding="utf-8") as f:
@@ -153,7 +156,7 @@ class Page(TestCase):
         self.b.problems()
 
     def url(self, port=None, **params):
-        asked = {"query": "sip,dip,dport,proto", "ifaces": "eth0", "query_hosts": "alpha", "condition": lab.UNICAST, **params}
+        asked = {"query": "sip,dip,dport,proto", "ifaces": "eth0", "query_hosts": "here", "condition": lab.UNICAST, **params}
         return f"http://127.0.0.1:{port or self.port}/?{urlencode(asked)}"
 
     def open(self, phase="done", **params):
@@ -207,7 +210,7 @@ class Page(TestCase):
         self.b.wait_for_param("condition", f"{lab.UNICAST} & dip = {self.lab.beta.ip4}")
 
     def test_nothing_from_elsewhere_and_no_error_on_the_console(self):
-        self.open(query_hosts="alpha,beta", view="graph")
+        self.open(query_hosts="here,beta", view="graph")
         self.b.one(".graph svg")
         loaded = self.b.js("return performance.getEntriesByType('resource').map(e => e.name)")
         self.assertGreater(len(loaded), 4)
@@ -215,7 +218,7 @@ class Page(TestCase):
         self.assertEqual([], self.b.problems())
 
     def test_rows_of_several_hosts_name_the_host(self):
-        self.open(query_hosts="alpha,beta", query="sip,dip", condition="proto = udp & dport = 443")
+        self.open(query_hosts="here,beta", query="sip,dip", condition="proto = udp & dport = 443")
         self.b.wait("both hosts have a row", lambda: len(self.b.rows()) == 2)
         rows = {row["Host"]: row for row in self.b.rows()}
         self.assertEqual({"alpha", "beta"}, set(rows))
@@ -248,6 +251,7 @@ class Page(TestCase):
         self.b.wait("the range is another one", lambda: self.b.params()["first"] != GENERATED["first"])
         self.b.wait_for("done")
         first, last = self.b.params()["first"], self.b.params()["last"]
+        self.assertEqual("01Z", first[-3:], "the stamp of the interval before is not in it")
         self.assertTrue("2024-01-01T05:00:00Z" <= first <= "2024-01-01T07:00:00Z", first)
         self.assertTrue("2024-01-01T11:00:00Z" <= last <= "2024-01-01T13:30:00Z", last)
         self.b.driver.back()
@@ -257,6 +261,21 @@ class Page(TestCase):
             self.b.click(self.b.one(f"button[aria-label='{button}']"))
             self.b.wait(f"{button} changes {name}", lambda b=before, n=name: self.b.params().get(n) != b.get(n))
             self.b.wait_for("done")
+
+    def test_a_click_on_a_time_asks_for_what_its_row_counts(self):
+        """Also the first row, of which the range cut something off: its bins are of ten minutes."""
+        for index in (0, 7):
+            self.open(query_hosts="gamma", condition="", query="time", **GENERATED)
+            self.b.wait("the plot is there", lambda: self.b.all(".legend li"))
+            wanted = self.b.rows()[index]
+            self.b.click(self.b.cell(index, "time"))
+            self.b.wait("it is asked for", lambda: self.b.params()["first"] != GENERATED["first"])
+            self.b.wait_for("done")
+            self.become(self.amounts([wanted]), lambda: self.amounts(self.b.rows()))
+
+    @staticmethod
+    def amounts(rows):
+        return {name: sum(row[name] for row in rows) for name in ("Bytes in", "Bytes out", "Packets in", "Packets out")}
 
     def test_conversations(self):
         self.open(view="graph")
@@ -287,6 +306,49 @@ class Page(TestCase):
         self.b.wait("all but that port", lambda: self.b.rows() and "443" not in {row["Port"] for row in self.b.rows()})
         self.b.click(self.b.one(".legend button"))
         self.b.wait("the legend asks, too", lambda: "proto = " in self.b.params()["condition"])
+
+    def test_a_click_goes_well_with_a_direction_filter(self):
+        condition = "dir = bi & (dport = 53 | dport = 443)"
+        self.open(condition=condition, stack="dport")
+        self.b.wait("the plot is stacked by port", lambda: len(self.b.all(".legend li")) == 2)
+        self.b.click(next(e for e in self.b.all(".talkers td.dport .cell") if self.b.text_of(e).startswith("443")))
+        self.b.wait_for_param("condition", f"{condition} & dport = 443")
+        self.become({"443"}, lambda: {row["Port"] for row in self.b.rows()})
+        self.assertEqual([], self.b.all(".failure"))
+
+    def test_a_misspelt_column_is_named(self):
+        self.open(phase="failed", query="sip,dprot")
+        self.assertEqual("The query cannot be run as it is", self.b.text(".failure h2"))
+        self.assertIn("there is no column “dprot”: did you mean dport?", self.b.text("p.problem"))
+        self.b.click(self.b.labelled("p.problem button", "dport"))
+        self.b.click(self.b.one("form .main"))
+        self.b.wait_for_param("query", "sip,dport")
+        self.become(4, lambda: len(self.b.rows()))
+        self.open(phase="failed", query="nonsense")
+        self.b.click(self.b.labelled("p.problem button", "Leave it out"))
+        self.b.wait("some column has to be chosen", lambda: "choose at least one" in self.b.text("pre.problem"))
+
+    def test_refreshing_goes_on_when_the_tab_is_seen_again(self):
+        self.open(last="")
+        self.b.wait("the plot is there", lambda: self.b.all(".legend li"))
+        self.b.js("""
+            const [later, real] = [window.setTimeout, window.fetch];
+            window.asked = 0;
+            window.setTimeout = (f, ms, ...more) => later(f, ms === 30000 ? 300 : ms, ...more);
+            window.fetch = (url, how) => { window.asked += String(url).startsWith('/_query/sse'); return real(url, how); };
+            window.hide = hidden => {
+                Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+                document.dispatchEvent(new Event('visibilitychange'));
+            };
+            document.querySelector('input[name=watch]').click();""")
+        self.b.wait("it asks again and again", lambda: self.b.js("return window.asked") >= 2)
+        self.b.js("window.hide(true)")
+        self.b.wait_for("done")
+        self.assertEqual(0, self.b.driver.execute_async_script("""
+            const done = arguments[0];
+            setTimeout(() => { const had = window.asked; setTimeout(() => done(window.asked - had), 1500); }, 1500);"""))
+        self.b.js("window.asked = 0; window.hide(false)")
+        self.b.wait("it goes on", lambda: self.b.js("return window.asked") >= 2)
 
     def test_conditions_are_completed(self):
         self.open()
@@ -368,7 +430,7 @@ class Page(TestCase):
 
     def test_hosts_answer_one_by_one_and_the_rest_can_be_cancelled(self):
         asked = len(self.silent.connections)
-        self.open(phase="running", query_hosts="alpha,silent")
+        self.open(phase="running", query_hosts="here,silent")
         self.b.wait("alpha's rows are there already", lambda: len(self.b.rows()) == 4)
         self.become("1 of 2 hosts have answered", lambda: self.b.text(".progress span"))
         self.become(["1 ok", "1 waiting"], lambda: [" ".join(self.b.text_of(e).split()[1:]) for e in self.b.all(".counts .badge")])
@@ -380,17 +442,48 @@ class Page(TestCase):
         wait_until("only the look for hosts still waits for the silent one", lambda: self.silent.waiting(asked) <= 1)
 
     def test_a_host_that_cannot_be_reached_is_named(self):
-        self.open(query_hosts="alpha,deaf,unheard-of")
+        self.open(query_hosts="here,deaf,unheard-of")
         self.become(4, lambda: len(self.b.rows()))
         self.b.click(self.b.labelled("button.link", "why 2 hosts"))
         def named():
             return {self.b.text_of(r.find_elements("css selector", "td")[0]): self.b.text_of(r) for r in self.b.all(".hosts tbody tr")}
-        self.become({"alpha", "deaf", "unheard-of"}, lambda: set(named()))
+        self.become({"alpha asked as here", "deaf", "unheard-of"}, lambda: set(named()))
         rows = named()
         self.assertIn("nobody.sock", rows["deaf"])
         self.assertIn("couldn't find endpoint configuration", rows["unheard-of"])
         self.b.click(self.b.labelled(".hosts .cell", "alpha"))
-        self.b.wait_for_param("query_hosts", "alpha")
+        self.b.wait_for_param("query_hosts", "here")
+        self.become(4, lambda: len(self.b.rows()))
+
+    def test_hosts_are_asked_by_the_names_of_their_endpoints(self):
+        """Answers name alpha; queries want "here"."""
+        self.open(query_hosts="here,beta,deaf", query="hostname,dport", condition="dport = 443")
+        self.become({"alpha", "beta"}, lambda: {row["Host"] for row in self.b.rows()})
+        self.b.wait("the plot shows those that have answered", lambda: self.b.all(".legend li"))
+        self.b.click(next(e for e in self.b.all(".talkers td.hostname .cell") if self.b.text_of(e) == "alpha"))
+        self.b.wait_for_param("query_hosts", "here")
+        self.become(["alpha"], lambda: [row["Host"] for row in self.b.rows()])
+        self.b.wait("the plot is there", lambda: self.b.all(".legend li"))
+        self.open(query_hosts="here,beta,deaf", condition="dport = 443", stack="hostname", view="graph")
+        self.b.wait("so are conversations", lambda: self.b.all(".graph .node"))
+        self.b.click(self.b.labelled(".legend button", "alpha"))
+        self.b.wait_for_param("query_hosts", "here")
+        offered = [e.get_attribute("value") for e in self.b.all("#hosts-list option")]
+        self.assertLessEqual({"any", "here", "beta", "gamma"}, set(offered))
+        self.assertNotIn("alpha", offered)
+
+    def test_two_endpoints_of_one_sensor(self):
+        port = self.start_service("twice", edge=self.sensors["beta"].addr)
+        self.b.open(self.url(port, query_hosts="beta,edge", query="dport", condition="dport = 443"))
+        self.b.wait_for("done")
+        self.b.wait("the plot is there", lambda: self.b.all(".legend li"))
+        self.b.type("3")
+        self.become({"beta", "edge/beta"},
+                    lambda: {self.b.text_of(e) for e in self.b.all(".hosts .cell")})
+        self.b.click(self.b.labelled(".hosts .cell", "edge/beta"))
+        self.b.wait_for_param("query_hosts", "edge")
+        self.b.wait("the plot is there", lambda: self.b.all(".legend li"))
+        self.assertEqual([], self.b.all(".failure"))
 
     def test_no_host_at_all(self):
         self.open(query_hosts="deaf")
@@ -453,7 +546,7 @@ class Page(TestCase):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{path}")
             self.assertEqual(404, refused.exception.code)
             refused.exception.close()
-        self.assertEqual(200, self.ask("/_query", {"query": "sip", "ifaces": "any", "query_hosts": "alpha"}, port)[0])
+        self.assertEqual(200, self.ask("/_query", {"query": "sip", "ifaces": "any", "query_hosts": "here"}, port)[0])
         sensor = self.restart_beta(page=False)
         self.assertEqual(404, http_request(sensor.socket, "GET", "/")[0])
 
@@ -512,7 +605,7 @@ class Page(TestCase):
         self.open()
         result = json.loads(self.b.downloaded(".json", self.b.labelled(".tools button", "JSON")))
         self.assertEqual(4, len(result["rows"]))
-        self.assertEqual({"alpha": {"code": "ok"}}, result["hosts_statuses"])
+        self.assertEqual({"alpha": {"code": "ok", "endpoint": "here"}}, result["hosts_statuses"])
 
     # ---- for everybody
 

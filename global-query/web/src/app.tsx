@@ -5,6 +5,7 @@ import { drill, describe, fromParams, toArgs, toParams, type Ask, type Stack, ty
 import { cellText, shownColumns, type Column } from "./columns";
 import type { Known } from "./condition";
 import { useSurroundings } from "./discover";
+import { answering } from "./hosts";
 import { bytes, count, dateTime, duration, plural, short, span, utc, zone } from "./format";
 import { GRAPH_ROWS } from "./graph";
 import { useNames } from "./names";
@@ -21,7 +22,7 @@ import { remember, theme, type Theme } from "./store";
 import { askTimeline, stackName, timelineOf, type TimelineAnswer } from "./timeline";
 import { parseTime } from "./times";
 import type { Result } from "./types";
-import { useAnswer, useShortcuts, type Answer } from "./use";
+import { useAnswer, useRefresh, useShortcuts, type Answer } from "./use";
 
 const fromAddress = (): Ask => fromParams(new URLSearchParams(location.search));
 const none: never[] = [];
@@ -90,13 +91,6 @@ interface TableAnswer {
 const LATE_MS = 1500;
 const REFRESH_MS = 30_000;
 
-/** The hosts of an answer that have something to say: all that were asked, if none of them failed. */
-function answering({ ask, result }: TableAnswer, final: boolean): string {
-  const hosts = Object.entries(result.hosts_statuses);
-  const fit = hosts.filter(([, s]) => s.code !== "error" && s.code !== "too many requests").map(([host]) => host);
-  return final && fit.length === hosts.length ? ask.hosts : fit.join(",");
-}
-
 /**
  * Whom to ask for pictures: nobody waits twice for a host that is late or down. Where some are late, the pictures begin
  * with the others. Null: nobody yet.
@@ -106,7 +100,7 @@ function useAnswered(table: Answer<TableAnswer>, question: string): string | nul
   const { value, phase } = table;
   useEffect(() => {
     if (value?.question !== question) return;
-    const hosts = answering(value, phase === "done");
+    const hosts = answering(value.ask.hosts, value.result.hosts_statuses, phase === "done");
     if (phase === "done") {
       setKnown({ question, hosts });
       return;
@@ -292,7 +286,7 @@ export function App() {
   const params = toParams(draft).toString();
 
   useEffect(() => {
-    if (table.phase === "done" && result) around.learn(result);
+    if (table.phase === "done" && result) around.learn(result, shownAsk.hosts.trim().toLowerCase() === "any");
   }, [table.phase, result]);
   useEffect(() => {
     document.title = `${describe(run.ask)} – goprobe`;
@@ -302,14 +296,14 @@ export function App() {
   }, [table.error, time.error]);
 
   const drillInto = (terms: [Column, string][], without = false): void => {
-    const next = terms.reduce<Ask | null>((a, [column, text]) => (a ? drill(a, column, text, without) : null), run.ask);
+    const next = terms.reduce<Ask | null>((a, [column, text]) => (a ? drill(a, column, text, without, result?.hosts_statuses) : null), run.ask);
     if (next) ask(next);
   };
   const drillCell = (column: Column, text: string, without: boolean): void => {
     if (column !== "time") return drillInto([[column, text]], without);
+    // Of the first row, the range may have cut something off.
     const end = Date.parse(text) / 1000;
-    const width = time.value?.width ?? 300;
-    ask({ ...run.ask, first: utc(end - width), last: utc(end) });
+    setRange(Math.max(end - (timeline?.width ?? 300) + 1, Date.parse(result?.summary.time_first ?? "") / 1000 || 0), end);
   };
   const range = (): [number, number] => {
     const now = Date.now() / 1000;
@@ -336,12 +330,7 @@ export function App() {
     else download(name, "application/json", JSON.stringify(result, null, 2) + "\n");
   };
 
-  const ended = run.ask.last === "" && !running;
-  useEffect(() => {
-    if (!watching || !ended) return;
-    const timer = setTimeout(() => document.hidden || again(), REFRESH_MS);
-    return () => clearTimeout(timer);
-  }, [watching, ended, run.n]);
+  useRefresh(watching && run.ask.last === "" && !running, run.n, REFRESH_MS, again);
 
   useShortcuts({
     "/": (e) => {
@@ -489,7 +478,7 @@ export function App() {
                   <Conversations result={graph.value} names={names} stale={graph.stale} onDrill={drillInto} />
                 )}
                 {run.ask.view === "graph" && graph.phase === "failed" && <Failure error={graph.error} onRetry={() => ask(run.ask)} onToken={() => setOpen("token")} />}
-                {run.ask.view === "hosts" && <HostList hosts={hosts} onPick={(h) => ask({ ...run.ask, hosts: h, view: "table" })} />}
+                {run.ask.view === "hosts" && <HostList hosts={hosts} onPick={(endpoint) => ask({ ...run.ask, hosts: endpoint, view: "table" })} />}
               </div>
             </section>
           )}

@@ -1,6 +1,8 @@
 // What is asked: the state of the form, as a URL and as a query for the API. The parameters of the URL have the
 // names that GET /_query/validate gives them; stack and view are the page's own.
 import { comparison, parseColumns, type Column } from "./columns";
+import { addTerm } from "./condition";
+import { endpointsOf, hostList, type Statuses } from "./hosts";
 import { rangeWidth, widthText } from "./times";
 import type { Args } from "./types";
 
@@ -14,6 +16,7 @@ export interface Ask {
   first: string;
   last: string; // "" is now
   columns: Column[];
+  unknown: string[]; // names of columns in the address that there are not: the server says what it thinks of them
   condition: string;
   direction: Direction;
   sort: "bytes" | "packets";
@@ -30,6 +33,7 @@ export const DEFAULTS: Ask = {
   first: "-1h",
   last: "",
   columns: ["sip", "dip", "dport", "proto"],
+  unknown: [],
   condition: "",
   direction: "both",
   sort: "bytes",
@@ -47,9 +51,11 @@ const VIEWS: readonly View[] = ["table", "graph", "hosts"];
 const among = <T extends string>(list: readonly T[], text: string | null, fallback: T): T =>
   list.includes(text as T) ? (text as T) : fallback;
 
+const columnText = (ask: Ask): string => [...ask.columns, ...ask.unknown].join(",");
+
 export function toParams(ask: Ask): URLSearchParams {
   const p = new URLSearchParams();
-  p.set("query", ask.columns.join(","));
+  p.set("query", columnText(ask));
   p.set("ifaces", ask.ifaces);
   p.set("query_hosts", ask.hosts);
   p.set("first", ask.first);
@@ -66,14 +72,15 @@ export function toParams(ask: Ask): URLSearchParams {
 }
 
 export function fromParams(p: URLSearchParams): Ask {
-  const columns = parseColumns(p.get("query") ?? "");
+  const { columns, unknown } = parseColumns(p.get("query") ?? "");
   const limit = Math.floor(Number(p.get("num_results")));
   return {
     hosts: p.get("query_hosts") || DEFAULTS.hosts,
     ifaces: p.get("ifaces") || DEFAULTS.ifaces,
     first: p.get("first") || DEFAULTS.first,
     last: p.get("last") ?? "",
-    columns: columns.length ? columns : DEFAULTS.columns,
+    columns: columns.length || unknown.length ? columns : DEFAULTS.columns,
+    unknown,
     condition: p.get("condition") ?? "",
     direction: DIRECTIONS.find((d) => p.get(d) === "true") ?? "both",
     sort: among(["bytes", "packets"], p.get("sort_by"), DEFAULTS.sort),
@@ -88,7 +95,7 @@ export function fromParams(p: URLSearchParams): Ask {
 /** The query itself; `more` for the other questions that a picture needs. */
 export function toArgs(ask: Ask, more: Partial<Args> = {}): Args {
   const args: Args = {
-    query: ask.columns.join(","),
+    query: columnText(ask),
     ifaces: ask.ifaces,
     query_hosts: ask.hosts,
     first: ask.first,
@@ -106,18 +113,11 @@ export function toArgs(ask: Ask, more: Partial<Args> = {}): Args {
   return { ...args, ...more };
 }
 
-/** `term` in addition to what the condition demands already. */
-export function addTerm(condition: string, term: string): string {
-  const had = condition.trim();
-  if (!had) return term;
-  // Only a bare conjunction can take another term as it stands.
-  return /\||\bor\b/i.test(had) ? `(${had}) & ${term}` : `${had} & ${term}`;
-}
-
 const VALUE_NAME = /^[\w.:-]+$/;
 
-/** The ask of a click on a value: only it, or everything but it. Null where that cannot be asked. */
-export function drill(ask: Ask, column: Column, text: string, without = false): Ask | null {
+/** The ask of a click on a value: only it, or everything but it. Null where that cannot be asked. statuses: of the
+ * answer that has the value. */
+export function drill(ask: Ask, column: Column, text: string, without = false, statuses: Statuses = {}): Ask | null {
   if (text === "") return null;
   const term = comparison(column, text, without);
   if (term) return { ...ask, condition: addTerm(ask.condition, term) };
@@ -125,14 +125,14 @@ export function drill(ask: Ask, column: Column, text: string, without = false): 
     if (!without) return { ...ask, ifaces: text };
     return { ...ask, ifaces: ask.ifaces === "any" ? `!${text}` : `${ask.ifaces},!${text}` };
   }
-  if (column === "hostname" && !without && VALUE_NAME.test(text)) return { ...ask, hosts: text };
-  return null;
+  const hosts = column === "hostname" && !without ? hostList(endpointsOf(text, statuses)) : null;
+  return hosts ? { ...ask, hosts } : null;
 }
 
 /** One line for lists of queries. */
 export function describe(ask: Ask): string {
   const range = ask.last ? `${ask.first} … ${ask.last}` : ask.first.startsWith("-") ? `last ${ask.first.slice(1)}` : `since ${ask.first}`;
-  const parts = [ask.columns.join(","), range];
+  const parts = [columnText(ask), range];
   if (ask.hosts !== "any") parts.push(`on ${ask.hosts}`);
   if (ask.ifaces !== "any") parts.push(`at ${ask.ifaces}`);
   if (ask.condition) parts.push(`where ${ask.condition}`);

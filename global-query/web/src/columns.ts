@@ -43,13 +43,35 @@ const ALIASES: Record<string, Column> = {
 
 export const columnInfo = (name: Column): ColumnInfo => COLUMNS.find((c) => c.name === name)!;
 
-/** "sip,dip" or a shorthand; in the order of COLUMNS, unknown names left out. */
-export function parseColumns(text: string): Column[] {
-  const named = text.split(",").flatMap((part) => {
+const NAMES = COLUMNS.map((c) => c.name);
+
+/** "sip,dip" or a shorthand: the columns in the order of COLUMNS, and the names of which there is no column. */
+export function parseColumns(text: string): { columns: Column[]; unknown: string[] } {
+  const named = text.split(",").flatMap((part): string[] => {
     const word = part.trim().toLowerCase();
-    return SHORTHANDS[word] ?? [ALIASES[word] ?? word];
+    return word === "" ? [] : (SHORTHANDS[word] ?? [ALIASES[word] ?? word]);
   });
-  return COLUMNS.map((c) => c.name).filter((name) => named.includes(name));
+  const unknown = [...new Set(named)].filter((name) => !NAMES.includes(name as Column));
+  return { columns: NAMES.filter((name) => named.includes(name)), unknown };
+}
+
+/** How many letters have to change, come or go, or two neighbours swap places (optimal string alignment). */
+function distance(a: string, b: string): number {
+  const d = Array.from({ length: a.length + 1 }, (_, i) => Array.from({ length: b.length + 1 }, (_, k) => (i === 0 ? k : k === 0 ? i : 0)));
+  for (let i = 1; i <= a.length; i++)
+    for (let k = 1; k <= b.length; k++) {
+      const other = a[i - 1] === b[k - 1] ? 0 : 1;
+      d[i]![k] = Math.min(d[i - 1]![k]! + 1, d[i]![k - 1]! + 1, d[i - 1]![k - 1]! + other);
+      if (i > 1 && k > 1 && a[i - 1] === b[k - 2] && a[i - 2] === b[k - 1]) d[i]![k] = Math.min(d[i]![k]!, d[i - 2]![k - 2]! + 1);
+    }
+  return d[a.length]![b.length]!;
+}
+
+/** The column that may have been meant; null where none is like it. */
+export function similarColumn(word: string): Column | null {
+  const words = [...NAMES, ...Object.keys(ALIASES)].map((name) => ({ name, far: distance(word.slice(0, 20), name) }));
+  const [nearest] = words.sort((a, b) => a.far - b.far);
+  return nearest && nearest.far <= Math.max(1, Math.floor(nearest.name.length / 2) - 1) ? (ALIASES[nearest.name] ?? (nearest.name as Column)) : null;
 }
 
 /** The columns to show: those asked for, and host and interface where rows of several of them came back (an answer

@@ -58,11 +58,12 @@ interface Token {
 }
 
 export function tokenize(text: string): Token[] {
-  return [...text.matchAll(/[()[\]{}]|[!=<>]=*|&&?|\|\|?|[^\s()[\]{}!=<>&|]+/g)].map((m) => ({ text: m[0], at: m.index }));
+  return [...text.matchAll(/[()[\]{}]|[!=<>]=*|&&?|\|\|?|[*+]|[^\s()[\]{}!=<>&|*+]+/g)].map((m) => ({ text: m[0], at: m.index }));
 }
 
 const isComparator = (t: string): boolean => /^([=<>]=*|!=+)$/.test(t) || WORD_COMPARATORS.test(t);
-const isConnective = (t: string): boolean => /^(&&?|\|\|?|and|or)$/i.test(t);
+const isConnective = (t: string): boolean => /^(&&?|\|\|?|[*+]|and|or)$/i.test(t);
+const isOr = (t: string): boolean => /^(\|\|?|\+|or)$/i.test(t);
 const isOpen = (t: string): boolean => /^[([{]$/.test(t) || t === "!" || /^not$/i.test(t);
 const isClose = (t: string): boolean => /^[)\]}]$/.test(t);
 
@@ -79,6 +80,40 @@ function step(state: State, token: string): State {
     case "connective":
       return isConnective(token) ? { kind: "attribute", attribute: "" } : state;
   }
+}
+
+interface Shape {
+  ors: number[]; // how deep in parentheses each "or" stands
+  whole: boolean; // one pair of parentheses is around all of it
+}
+
+function shapeOf(tokens: Token[]): Shape {
+  let [depth, rises, state] = [0, 0, { kind: "attribute", attribute: "" } as State];
+  const ors: number[] = [];
+  for (const { text } of tokens) {
+    const bracket = /^[()[\]{}]$/.test(text);
+    // As a value, "or" is a name.
+    if (state.kind === "connective" && isOr(text)) ors.push(depth);
+    if (bracket && depth === 0) rises++;
+    if (bracket) depth += isOpen(text) ? 1 : -1;
+    state = step(state, text);
+  }
+  const [first, last] = [tokens[0]?.text ?? "", tokens[tokens.length - 1]?.text ?? ""];
+  return { ors, whole: rises === 1 && depth === 0 && isOpen(first) && first !== "!" && !/^not$/i.test(first) && isClose(last) };
+}
+
+/**
+ * `term` in addition to what the condition demands already. A direction filter must stay an operand of the topmost
+ * conjunction (proto/query/cond_direction.c): that gets no parentheses which it does not need, and loses those that
+ * are around all of it. With a topmost "or" there can be no such filter.
+ */
+export function addTerm(condition: string, term: string): string {
+  const had = condition.trim();
+  if (!had) return term;
+  const tokens = tokenize(had);
+  const { ors, whole } = shapeOf(tokens);
+  if (ors.includes(0)) return `(${had}) & ${term}`;
+  return whole && !ors.includes(1) ? addTerm(had.slice(1, -1), term) : `${had} & ${term}`;
 }
 
 function values(attribute: string, known: Known): Suggestion[] {

@@ -1,4 +1,5 @@
-// Numbers and times for people. SI steps of 1000 everywhere; two decimals, so that columns of digits line up.
+// Numbers and times for people. Amounts of bytes in steps of 1024, as goquery has them (client/term/format.c); all else,
+// rates too, in steps of 1000. Two decimals, so that columns of digits line up.
 const STEPS = ["", "k", "M", "G", "T", "P", "E"];
 // What a number without decimals lacks behind it: a full stop and two digits, as wide as those.
 const NO_DECIMALS = "\u2008\u2007\u2007";
@@ -8,10 +9,12 @@ export interface Quantity {
   unit: string;
 }
 
-function scaled(value: number): [number, string] {
+function scaled(value: number, unit: string): [number, string] {
+  // 1024 bytes are no kB yet, and what is in one is whole bytes, kB ...
+  const [factor, fits] = unit === "B" ? [1024, (v: number) => Math.floor(v) <= 1024] : [1000, (v: number) => v < 999.995];
   let step = 0;
-  while (Math.abs(value) >= 999.995 && step < STEPS.length - 1) {
-    value /= 1000;
+  while (!fits(Math.abs(value)) && step < STEPS.length - 1) {
+    value /= factor;
     step++;
   }
   return [value, STEPS[step]!];
@@ -19,13 +22,13 @@ function scaled(value: number): [number, string] {
 
 /** For table cells: digits that line up at the decimal point, and the unit apart. */
 export function aligned(value: number, unit: string): Quantity {
-  const [v, prefix] = scaled(value);
+  const [v, prefix] = scaled(value, unit);
   return { digits: prefix ? v.toFixed(2) : Math.round(v) + NO_DECIMALS, unit: prefix + unit };
 }
 
 /** For running text: three significant digits. */
 export function short(value: number, unit: string): string {
-  const [v, prefix] = scaled(value);
+  const [v, prefix] = scaled(value, unit);
   const size = Math.abs(v);
   const text = !prefix && Number.isInteger(v) ? String(v) : v.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
   return unit || prefix ? `${text}\u202f${prefix}${unit}` : text;

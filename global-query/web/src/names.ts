@@ -3,12 +3,21 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, names as lookUp } from "./api";
 import type { Row } from "./types";
 
-const MOST = 200; // addresses a question; the largest rows come first
+const PORTION = 200; // addresses a question
+const MOST = 5000; // of the largest rows of an answer
 
 export type NameState = "off" | "busy" | "on" | "unavailable";
+type Names = Record<string, string>;
 
-export function useNames(wanted: boolean, rows: Row[]): { names: Record<string, string>; state: NameState } {
-  const [names, setNames] = useState<Record<string, string>>({});
+/** Addresses of the rows, each once, in portions; the largest rows come first. */
+export function portions(rows: Row[], known: ReadonlySet<string>, size = PORTION, most = MOST): string[][] {
+  const all = rows.flatMap((r) => [r.attributes.sip, r.attributes.dip]).filter((a): a is string => Boolean(a));
+  const open = [...new Set(all)].slice(0, most).filter((a) => !known.has(a));
+  return Array.from({ length: Math.ceil(open.length / size) }, (_, i) => open.slice(i * size, (i + 1) * size));
+}
+
+export function useNames(wanted: boolean, rows: Row[]): { names: Names; state: NameState } {
+  const [names, setNames] = useState<Names>({});
   const [state, setState] = useState<NameState>("off");
   const asked = useRef(new Set<string>());
   useEffect(() => {
@@ -16,23 +25,18 @@ export function useNames(wanted: boolean, rows: Row[]): { names: Record<string, 
       setState("off");
       return;
     }
-    const all = rows.flatMap((r) => [r.attributes.sip, r.attributes.dip]).filter((a): a is string => Boolean(a));
-    const open = [...new Set(all)].filter((a) => !asked.current.has(a)).slice(0, MOST);
-    if (open.length === 0) {
-      setState("on");
-      return;
-    }
     const control = new AbortController();
+    const lookAll = async (): Promise<void> => {
+      for (const portion of portions(rows, asked.current)) {
+        const found = await lookUp(portion, control.signal);
+        portion.forEach((a) => asked.current.add(a));
+        if (Object.keys(found).length) setNames((had) => ({ ...had, ...found }));
+      }
+    };
     setState("busy");
-    lookUp(open, control.signal).then(
-      (found) => {
-        open.forEach((a) => asked.current.add(a));
-        setNames((had) => ({ ...had, ...found }));
-        setState("on");
-      },
-      (error: unknown) => {
-        if (!control.signal.aborted) setState(error instanceof ApiError && error.status === 404 ? "unavailable" : "on");
-      },
+    lookAll().then(
+      () => control.signal.aborted || setState("on"),
+      (error: unknown) => control.signal.aborted || setState(error instanceof ApiError && error.status === 404 ? "unavailable" : "on"),
     );
     return () => control.abort();
   }, [wanted, rows]);

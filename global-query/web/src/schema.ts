@@ -362,6 +362,11 @@ export interface components {
              * @example cannot connect to '10.0.0.7:8145': Connection refused
              */
             message?: string;
+            /**
+             * @description The name for query_hosts of global-query that asks only this host, where that is not its name here, which is the host's own: the name of the endpoint, and of a host below another aggregator, "endpoint/name". Beyond v4
+             * @example here
+             */
+            endpoint?: string;
         };
         Summary: {
             /**

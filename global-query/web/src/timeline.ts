@@ -1,13 +1,15 @@
 // Traffic over time: rows of a query by time (and perhaps one more column) as stacked rates.
 import type { Ask, Stack } from "./ask";
-import { addTerm, toArgs } from "./ask";
+import { toArgs } from "./ask";
 import { cellText, comparison, type Column } from "./columns";
+import { addTerm } from "./condition";
 import { query } from "./api";
 import { rangeWidth, widthText } from "./times";
 import type { Args, Result, Row } from "./types";
 
 export const MOST_SERIES = 8;
 export const OTHER = "other";
+const BLOCK = 300; // seconds of a block of the database
 const MOST_ROWS = 50_000;
 const MOST_CANDIDATES = 500;
 
@@ -42,7 +44,7 @@ function bins(rows: Row[], width: number, first: number, last: number): number[]
   const times = rows.map(secondsOf).filter((t) => !Number.isNaN(t));
   if (!times.length) return [];
   const at = (t: number): number => Math.ceil(t / width);
-  const low = Math.min(at(first) + 1, ...times.map(at));
+  const low = Math.min(Math.floor(first / width) + 1, ...times.map(at));
   const high = Math.max(at(last), ...times.map(at));
   return Array.from({ length: high - low + 1 }, (_, i) => (low + i) * width);
 }
@@ -82,9 +84,10 @@ export function buildTimeline(rows: Row[], by: Column | null, all: Row[] | null,
     sorted.slice(MOST_SERIES).forEach((s) => addTo(rest, s));
   }
   if (rest.total > 0) series.push(rest);
-  const covered = (end: number): number => Math.min(end, last) - Math.max(end - width, first);
+  const begin = Math.floor(first / BLOCK) * BLOCK; // a block that ends after `first` is in it as a whole
+  const covered = (end: number): number => Math.min(end, last) - Math.max(end - width, begin);
   // A block that a restart cut short is stamped as of its end: never less than one.
-  return { ends, width, seconds: ends.map((end) => Math.min(width, Math.max(covered(end), 300))), series };
+  return { ends, width, seconds: ends.map((end) => Math.min(width, Math.max(covered(end), BLOCK))), series };
 }
 
 export interface TimelineAnswer {

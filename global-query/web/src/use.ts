@@ -48,6 +48,30 @@ export function useAnswer<T>(key: string | null, ask: (show: (soFar: T) => void,
   return { ...answer, cancel };
 }
 
+/** Calls f a while after `on` or the key have changed; where nobody sees the page then, as soon as somebody does. */
+export function useRefresh(on: boolean, key: unknown, afterMs: number, f: () => void): void {
+  const latest = useRef(f);
+  latest.current = f;
+  useEffect(() => {
+    if (!on) return;
+    let due = false;
+    const look = (): void => {
+      if (!due || document.hidden) return;
+      due = false;
+      latest.current();
+    };
+    const timer = setTimeout(() => {
+      due = true;
+      look();
+    }, afterMs);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [on, key, afterMs]);
+}
+
 /** Calls f when the document gets a key that nobody is typing into a field. */
 export function useShortcuts(map: Record<string, (event: KeyboardEvent) => void>): void {
   const latest = useRef(map);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addTerm, DEFAULTS, describe as say, drill, fromParams, toArgs, toParams, type Ask } from "../src/ask";
+import { DEFAULTS, describe as say, drill, fromParams, toArgs, toParams, type Ask } from "../src/ask";
 
 const all: Ask = {
   hosts: "a,b",
@@ -7,6 +7,7 @@ const all: Ask = {
   first: "2026-11-24T05:00:00Z",
   last: "2026-11-24T06:00:00Z",
   columns: ["time", "sip", "dport"],
+  unknown: [],
   condition: "dport = 443 & (sip = ::1 | sip = 10.0.0.1)",
   direction: "sum",
   sort: "packets",
@@ -25,7 +26,7 @@ test("an address keeps every part of a query", () => {
 
 test("an address that somebody wrote by hand", () => {
   const p = new URLSearchParams("query=talk_conv,src,foo&num_results=-3&stack=x&view=y&sort_by=z&in=true");
-  expect(fromParams(p)).toEqual({ ...DEFAULTS, columns: ["sip", "dip"], direction: "in" });
+  expect(fromParams(p)).toEqual({ ...DEFAULTS, columns: ["sip", "dip"], unknown: ["foo"], direction: "in" });
 });
 
 test("a query says only what is set", () => {
@@ -38,11 +39,16 @@ test("live flows only where the range ends now", () => {
   expect(toArgs({ ...DEFAULTS, last: "2026-11-24T06:00:00Z" }).live).toBe(false);
 });
 
-test("a click narrows the condition without changing what it said", () => {
-  expect(addTerm("", "sip = 10.0.0.1")).toBe("sip = 10.0.0.1");
-  expect(addTerm("dport = 1", "sip = ::1")).toBe("dport = 1 & sip = ::1");
-  expect(addTerm("dport = 1 | dport = 2", "sip = ::1")).toBe("(dport = 1 | dport = 2) & sip = ::1");
-  expect(addTerm("dport = 1 or dport = 2", "sip = ::1")).toBe("(dport = 1 or dport = 2) & sip = ::1");
+test("a column that there is not is not left out without a word", () => {
+  for (const [query, columns, unknown] of [
+    ["sip,dprot", ["sip"], ["dprot"]],
+    ["nonsense", [], ["nonsense"]],
+  ] as const) {
+    const ask = fromParams(new URLSearchParams({ query }));
+    expect(ask).toEqual({ ...DEFAULTS, columns, unknown });
+    expect(toParams(ask).get("query")).toBe(query);
+    expect(toArgs(ask).query).toBe(query);
+  }
 });
 
 test("what a value becomes", () => {
@@ -54,6 +60,8 @@ test("what a value becomes", () => {
   expect(drill(DEFAULTS, "hostname", "web-01")?.hosts).toBe("web-01");
   expect(drill(DEFAULTS, "hostname", "web-01", true)).toBeNull();
   expect(drill(DEFAULTS, "sip", "")).toBeNull();
+  expect(drill(DEFAULTS, "hostname", "web-01", false, { "web-01": { code: "ok", endpoint: "here" } })?.hosts).toBe("here");
+  expect(drill(DEFAULTS, "hostname", "a,b")).toBeNull();
 });
 
 test("one line for a list", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { accept, complete, tokenize } from "../src/condition";
+import { accept, addTerm, complete, tokenize } from "../src/condition";
 
 const texts = (text: string, known = {}): string[] => complete(text, text.length, known).suggestions.map((s) => s.text);
 
@@ -49,4 +49,29 @@ test("keeps words apart", () => {
   const c = complete(`${text} `, text.length + 1);
   expect(accept(`${text} `, c, { text: "&" }).text).toBe("sip = 10.0.0.1 & ");
   expect(accept("dport", complete("dport ", 6), { text: "=" }).text).toBe("dport = ");
+});
+
+test("a click narrows the condition without changing what it said", () => {
+  const more = (condition: string): string => addTerm(condition, "sip = ::1");
+  expect(more("")).toBe("sip = ::1");
+  expect(more("dport = 1")).toBe("dport = 1 & sip = ::1");
+  for (const or of ["|", "||", "+", "or", "OR"]) expect(more(`dport = 1 ${or} dport = 2`)).toBe(`(dport = 1 ${or} dport = 2) & sip = ::1`);
+  expect(more("dport=1+dport=2")).toBe("(dport=1+dport=2) & sip = ::1");
+  expect(more("(dport = 1 | dport = 2)")).toBe("(dport = 1 | dport = 2) & sip = ::1");
+  expect(more("!(dport = 1 | dport = 2)")).toBe("!(dport = 1 | dport = 2) & sip = ::1");
+  expect(more("(dport = 1) | (dport = 2)")).toBe("((dport = 1) | (dport = 2)) & sip = ::1");
+  expect(more("host = or & dport = 1")).toBe("host = or & dport = 1 & sip = ::1");
+});
+
+test("a direction filter stays where the server takes it", () => {
+  const more = (condition: string): string => addTerm(condition, "dport = 443");
+  for (const or of ["|", "||", "+", "or"]) expect(more(`dir = bi & (dport = 53 ${or} dport = 443)`)).toBe(`dir = bi & (dport = 53 ${or} dport = 443) & dport = 443`);
+  expect(more("dir = bi & [proto = tcp | {dport = 53 or dport = 443}]")).toBe("dir = bi & [proto = tcp | {dport = 53 or dport = 443}] & dport = 443");
+  expect(more("(dir = in and proto = tcp)")).toBe("dir = in and proto = tcp & dport = 443");
+  expect(more("((dir = in * (proto = tcp | proto = udp)))")).toBe("dir = in * (proto = tcp | proto = udp) & dport = 443");
+  expect(more("(dir = in) & (proto = tcp)")).toBe("(dir = in) & (proto = tcp) & dport = 443");
+});
+
+test("every spelling of and and or goes on with an attribute", () => {
+  for (const word of ["&", "&&", "*", "and", "|", "||", "+", "or"]) expect(texts(`dport = 443 ${word} `)).toContain("sip");
 });

@@ -30,6 +30,13 @@ test("the rate of a bin that the range cuts", () => {
   expect(t.seconds).toEqual([1800, 1800]);
 });
 
+test("a range that begins behind a stamp has whole bins", () => {
+  const t = buildTimeline([row(1200, 6, 7)], null, null, 600, 601, 1200, "bytes");
+  expect(t.ends).toEqual([1200]);
+  expect(t.seconds).toEqual([600]);
+  expect(buildTimeline([row(900, 6, 7)], null, null, 300, 301, 900, "bytes").ends).toEqual([600, 900]);
+});
+
 test("beyond the palette everything is other", () => {
   const rows = Array.from({ length: 12 }, (_, i) => row(300, i + 1, 100 - i));
   const t = buildTimeline(rows, "proto", null, 300, 0, 300, "bytes");

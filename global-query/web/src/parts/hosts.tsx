@@ -1,12 +1,14 @@
 // How it went on every host that was asked.
 import { useState } from "preact/hooks";
 import { plural } from "../format";
+import { waiting, type Statuses } from "../hosts";
 import type { Status } from "../types";
 
 export type HostState = Status["code"] | "waiting";
 
 export interface HostStatus {
   host: string;
+  endpoint: string; // the name that a query takes
   code: HostState;
   message: string;
 }
@@ -24,10 +26,10 @@ const WORDS: Record<HostState, string> = {
 const klass = (code: HostState): string => code.replaceAll(" ", "-");
 
 /** The answers so far, and who is expected but has not answered. */
-export function hostStatuses(statuses: Record<string, Status>, expected: string[]): HostStatus[] {
-  const known = Object.entries(statuses).map(([host, s]) => ({ host, code: s.code as HostState, message: s.message ?? "" }));
-  const waiting = expected.filter((host) => !(host in statuses)).map((host) => ({ host, code: "waiting" as const, message: "" }));
-  return [...known, ...waiting].sort((a, b) => ORDER.indexOf(a.code) - ORDER.indexOf(b.code) || a.host.localeCompare(b.host, "en", { numeric: true }));
+export function hostStatuses(statuses: Statuses, expected: string[]): HostStatus[] {
+  const known = Object.entries(statuses).map(([host, s]) => ({ host, endpoint: s.endpoint ?? host, code: s.code as HostState, message: s.message ?? "" }));
+  const others = waiting(expected, statuses).map((host) => ({ host, endpoint: host, code: "waiting" as const, message: "" }));
+  return [...known, ...others].sort((a, b) => ORDER.indexOf(a.code) - ORDER.indexOf(b.code) || a.host.localeCompare(b.host, "en", { numeric: true }));
 }
 
 export function HostCounts({ hosts }: { hosts: HostStatus[] }) {
@@ -47,9 +49,10 @@ export function HostCounts({ hosts }: { hosts: HostStatus[] }) {
 
 const MOST = 500;
 
-export function HostList({ hosts, onPick }: { hosts: HostStatus[]; onPick: (host: string) => void }) {
+/** onPick: gets the name that a query takes. */
+export function HostList({ hosts, onPick }: { hosts: HostStatus[]; onPick: (endpoint: string) => void }) {
   const [filter, setFilter] = useState("");
-  const fits = hosts.filter((h) => `${h.host} ${h.code} ${h.message}`.toLowerCase().includes(filter.toLowerCase()));
+  const fits = hosts.filter((h) => `${h.host} ${h.endpoint} ${h.code} ${h.message}`.toLowerCase().includes(filter.toLowerCase()));
   return (
     <div class="hosts">
       {hosts.length > 10 && (
@@ -70,9 +73,10 @@ export function HostList({ hosts, onPick }: { hosts: HostStatus[]; onPick: (host
           {fits.slice(0, MOST).map((h) => (
             <tr key={h.host}>
               <td>
-                <button type="button" class="plain cell" title="Ask only this host" onClick={() => onPick(h.host)}>
+                <button type="button" class="plain cell" title={`Ask only this host (${h.endpoint})`} onClick={() => onPick(h.endpoint)}>
                   {h.host}
                 </button>
+                {h.endpoint !== h.host && <small class="asked-as"> asked as {h.endpoint}</small>}
               </td>
               <td>
                 <span class={`badge ${klass(h.code)}`}>

@@ -128,7 +128,8 @@ function options(t: Timeline, stack: Layer[], unit: Unit, width: number, hover: 
           const [from, to] = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
           const tiny = u.select.width < 4;
           u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          if (!tiny) range(Math.floor(from / t.width) * t.width, Math.ceil(to / t.width) * t.width);
+          // Stamps are the ends of intervals, and the first one of a range is in it.
+          if (!tiny) range(Math.floor(from / t.width) * t.width + 1, Math.ceil(to / t.width) * t.width);
         },
       ],
     },

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { validate } from "../api";
 import { toArgs, type Ask, type Direction } from "../ask";
-import { COLUMNS, type Column } from "../columns";
+import { COLUMNS, similarColumn, type Column } from "../columns";
 import type { Known } from "../condition";
 import { utc } from "../format";
 import { PRESETS } from "../times";
@@ -135,11 +135,36 @@ function TimeField(props: { id: string; label: string; value: string; placeholde
   );
 }
 
-function ColumnChips({ columns, fleet, problem, onChange }: { columns: Column[]; fleet: boolean; problem: string | undefined; onChange: (c: Column[]) => void }) {
-  const toggle = (name: Column): void => {
-    const next = columns.includes(name) ? columns.filter((c) => c !== name) : [...columns, name];
-    onChange(COLUMNS.map((c) => c.name).filter((c) => next.includes(c)));
-  };
+type Columns = Pick<Ask, "columns" | "unknown">;
+
+const ordered = (names: Column[]): Column[] => COLUMNS.map((c) => c.name).filter((c) => names.includes(c));
+
+/** A name of the address that no column has, and what to do about it. */
+function UnknownColumn({ word, draft, onChange }: { word: string; draft: Columns; onChange: (c: Columns) => void }) {
+  const meant = similarColumn(word);
+  const without = draft.unknown.filter((w) => w !== word);
+  return (
+    <p class="problem" role="status">
+      there is no column “{word}”
+      {meant && (
+        <>
+          : did you mean{" "}
+          <button type="button" class="plain link" onClick={() => onChange({ columns: ordered([...draft.columns, meant]), unknown: without })}>
+            {meant}
+          </button>
+          ?
+        </>
+      )}{" "}
+      <button type="button" class="plain link" onClick={() => onChange({ ...draft, unknown: without })}>
+        Leave it out
+      </button>
+    </p>
+  );
+}
+
+function ColumnChips({ draft, fleet, problem, onChange }: { draft: Columns; fleet: boolean; problem: string | undefined; onChange: (c: Columns) => void }) {
+  const { columns, unknown } = draft;
+  const toggle = (name: Column): void => onChange({ columns: ordered(columns.includes(name) ? columns.filter((c) => c !== name) : [...columns, name]), unknown });
   return (
     <fieldset class="field">
       <legend>Group by</legend>
@@ -151,8 +176,11 @@ function ColumnChips({ columns, fleet, problem, onChange }: { columns: Column[];
           </label>
         ))}
       </div>
-      {columns.length === 0 && <pre class="problem">choose at least one column</pre>}
-      {columns.length > 0 && problem !== undefined && <pre class="problem">{problem}</pre>}
+      {unknown.map((word) => (
+        <UnknownColumn key={word} word={word} draft={draft} onChange={onChange} />
+      ))}
+      {columns.length === 0 && unknown.length === 0 && <pre class="problem">choose at least one column</pre>}
+      {columns.length > 0 && unknown.length === 0 && problem !== undefined && <pre class="problem">{problem}</pre>}
     </fieldset>
   );
 }
@@ -211,7 +239,7 @@ export function QueryForm({ draft, changed, running, fleet, hosts, ifaces, known
         <TextField id="ifaces" label="Interfaces" value={draft.ifaces} list={ifaces} problem={problems.ifaces} onChange={(v) => set({ ifaces: v })} onRun={run} />
       </div>
       <div class="line">
-        <ColumnChips columns={draft.columns} fleet={fleet} problem={problems.columns} onChange={(columns) => set({ columns })} />
+        <ColumnChips draft={draft} fleet={fleet} problem={problems.columns} onChange={set} />
         <Segments name="direction" label="Direction" value={draft.direction} options={DIRECTIONS} onPick={(direction) => now({ direction })} />
         <Segments
           name="sort"
