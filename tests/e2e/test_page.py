@@ -114,7 +114,10 @@ class Page(TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.lab = cls.enterClassContext(Lab("alpha", "beta", "gamma"))
+        made = Lab("alpha", "beta", "gamma")
+        for host in made.hosts:
+            host.ip6 = f"2001:db8:1111:2222:3333:4444:5555:{0x6660 + host.number:x}"  # as long as addresses are
+        cls.lab = cls.enterClassContext(made)
         cls.sensors = {name: Sensor(getattr(cls.lab, name)) for name in ("alpha", "beta", "gamma")}
         subprocess.run([GENDB, cls.sensors["gamma"].db, "1", "288", "300", "7"], check=True, stderr=subprocess.DEVNULL)
         for sensor in cls.sensors.values():
@@ -208,6 +211,27 @@ class Page(TestCase):
         self.assertIn(self.lab.alpha.ip4, self.b.js("return decodeURIComponent(window.asked)"))
         self.b.click(self.b.cell(0, "dip"))
         self.b.wait_for_param("condition", f"{lab.UNICAST} & dip = {self.lab.beta.ip4}")
+
+    def test_all_addresses_are_looked_up(self):
+        """In portions, as a question has room for some only."""
+        self.open(query_hosts="gamma", condition="", query="dip", num_results="700", **GENERATED)
+        addresses = self.b.js("return document.querySelector('.talkers').getAttribute('aria-rowcount')")
+        self.assertGreater(int(addresses), 500)
+        self.b.js("""
+            const real = window.fetch;
+            window.asked = [];
+            window.fetch = async (url, how) => {
+                if (!String(url).startsWith('/_names')) return real(url, how);
+                const some = decodeURIComponent(String(url).split('=')[1]).split(',');
+                window.asked.push(some.length);
+                return new Response(JSON.stringify({names: {[some[some.length - 1]]: `last-of-${window.asked.length}`}}),
+                    {headers: {'Content-Type': 'application/json'}});
+            };
+            document.querySelector('input[name=names]').click()""")
+        self.become(int(addresses) - 1, lambda: self.b.js("return window.asked.reduce((a, b) => a + b, 0)"))
+        self.assertLessEqual(max(self.b.js("return window.asked")), 200)
+        self.b.js("document.querySelector('.scroll').scrollTop = 1e9")
+        self.b.wait("the last one has its name", lambda: "last-of-" in self.b.text_of(self.b.all(".talkers td.dip")[-1]))
 
     def test_nothing_from_elsewhere_and_no_error_on_the_console(self):
         self.open(query_hosts="here,beta", view="graph")
@@ -676,6 +700,29 @@ class Page(TestCase):
         self.assertFalse(self.b.all("#hosts")[0].is_displayed())
         self.b.click(self.b.one("button.unfold"))
         self.b.wait("all controls show", lambda: self.b.all("#hosts")[0].is_displayed())
+
+    def test_no_address_is_cut_off(self):
+        exchange_udp(self.lab.beta, self.lab.gamma, 9999, 3, 2, 500, version=6)
+        exchange_udp(self.lab.beta, self.lab.gamma, 9998, 3, 2, 500)
+        asked = {"query_hosts": "beta,gamma", "condition": "dport = 9999 | dport = 9998"}
+        for size in (PHONE, WIDE):
+            self.b.resize(*size)
+            for query in ("sip,dip,dport,proto", "sip", "time,hostname,hostid,iface,sip,dip,dport,proto"):
+                self.open(query=query, **asked)
+                self.b.wait("both versions have rows", lambda: any(self.lab.beta.ip6 == row["Source"] for row in self.b.rows())
+                            and any(self.lab.beta.ip4 == row["Source"] for row in self.b.rows()))
+                self.become([], self.cut_off)
+        self.b.js("document.querySelector('#limit').value = '10000'")
+        self.assertLess(self.b.js("const e = document.querySelector('#limit'); return e.scrollWidth - e.clientWidth"), 1)
+
+    def cut_off(self):
+        """Texts of cells of which something does not show: behind the edge of the cell, or of the row."""
+        return self.b.js("""
+            return [...document.querySelectorAll('.talkers tr[data-row] .cell')].filter(cell => {
+                const inner = cell.getBoundingClientRect(), outer = cell.closest('tr').getBoundingClientRect();
+                return cell.scrollWidth > cell.clientWidth || inner.top < outer.top - 0.5 || inner.bottom > outer.bottom + 0.5
+                    || inner.right > outer.right + 0.5;
+            }).map(cell => cell.textContent);""")
 
     def test_ten_thousand_rows_scroll_smoothly(self):
         few, many = (self.middle_frame(rows) for rows in (200, 10000))

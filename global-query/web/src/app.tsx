@@ -8,7 +8,7 @@ import { useSurroundings } from "./discover";
 import { answering } from "./hosts";
 import { bytes, count, dateTime, duration, plural, short, span, utc, zone } from "./format";
 import { GRAPH_ROWS } from "./graph";
-import { useNames } from "./names";
+import { MOST as MOST_NAMES, useNames } from "./names";
 import { Conversations } from "./parts/conversations";
 import { HelpDialog, QueriesDialog, TokenDialog } from "./parts/dialogs";
 import { Failure } from "./parts/failure";
@@ -453,7 +453,7 @@ export function App() {
                   ))}
                 </div>
                 <span class="tools">
-                  <label class="chip" title="names of addresses by reverse DNS, as the host of this service knows them (n)">
+                  <label class="chip" title={`names of addresses by reverse DNS, as the host of this service knows them; of at most ${count(MOST_NAMES)} (n)`}>
                     <input type="checkbox" name="names" checked={namesWanted} onChange={() => setNamesWanted(!namesWanted)} />
                     <span>
                       Names{nameState === "busy" ? " …" : ""}

@@ -9,18 +9,17 @@ export interface ColumnInfo {
   title: string; // of the table
   about: string;
   csv: string; // as goquery writes it
-  width: number; // of the table's column, in ch
 }
 
 export const COLUMNS: readonly ColumnInfo[] = [
-  { name: "time", title: "Time", about: "end of the interval", csv: "time", width: 18 },
-  { name: "hostname", title: "Host", about: "host that saw it", csv: "host", width: 14 },
-  { name: "hostid", title: "Host ID", about: "ID of the host that saw it", csv: "hostid", width: 14 },
-  { name: "iface", title: "Interface", about: "interface that saw it", csv: "iface", width: 10 },
-  { name: "sip", title: "Source", about: "source address", csv: "sip", width: 20 },
-  { name: "dip", title: "Destination", about: "destination address", csv: "dip", width: 20 },
-  { name: "dport", title: "Port", about: "destination port", csv: "dport", width: 13 },
-  { name: "proto", title: "Protocol", about: "IP protocol", csv: "proto", width: 9 },
+  { name: "time", title: "Time", about: "end of the interval", csv: "time" },
+  { name: "hostname", title: "Host", about: "host that saw it", csv: "host" },
+  { name: "hostid", title: "Host ID", about: "ID of the host that saw it", csv: "hostid" },
+  { name: "iface", title: "Interface", about: "interface that saw it", csv: "iface" },
+  { name: "sip", title: "Source", about: "source address", csv: "sip" },
+  { name: "dip", title: "Destination", about: "destination address", csv: "dip" },
+  { name: "dport", title: "Port", about: "destination port", csv: "dport" },
+  { name: "proto", title: "Protocol", about: "IP protocol", csv: "proto" },
 ];
 
 const SHORTHANDS: Record<string, Column[]> = {

@@ -4,7 +4,7 @@ import { ApiError, names as lookUp } from "./api";
 import type { Row } from "./types";
 
 const PORTION = 200; // addresses a question
-const MOST = 5000; // of the largest rows of an answer
+export const MOST = 5000; // of the largest rows of an answer
 
 export type NameState = "off" | "busy" | "on" | "unavailable";
 type Names = Record<string, string>;

@@ -1,10 +1,11 @@
 // The rows of an answer. Only those in sight are in the document, so that ten thousand of them scroll smoothly.
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Direction } from "../ask";
 import { cellText, columnInfo, compareCells, type Column } from "../columns";
-import { aligned, dateTime, percent } from "../format";
-import { serviceName } from "../protocols";
+import { aligned, percent } from "../format";
 import type { Counters, Result, Row } from "../types";
+import { useWidth } from "../use";
+import { columnWidths, isMono, linesOf, measurer, service, shownText } from "../widths";
 
 interface Props {
   result: Result;
@@ -23,8 +24,16 @@ interface Measure {
 }
 
 const ROW = 30; // pixels, as in style.css
-const ROW_SMALL = 58; // two lines
+const LINE_SMALL = 25; // on a small screen, a row has several lines
+const GAP_SMALL = 8; // between those and around them; behind each cell, too
+const ARROW = 20; // before a destination
+const EDGES_SMALL = 20;
+const CELL_EDGES = 22; // of a cell, and a rest
+const HEAD = 34; // of a column's title, that it can be sorted by
+const AMOUNT = 104;
+const SHARE = 140;
 const BEYOND = 12; // rows drawn above and below what is in sight
+
 const add = (a?: number, b?: number): number => (a ?? 0) + (b ?? 0);
 
 function measures(direction: Direction): Measure[] {
@@ -67,7 +76,7 @@ function sorted(rows: Row[], sort: Sort | null, list: Measure[]): Row[] {
 function Head({ id, title, right, width, sort, onSort }: { id: string; title: string; right?: boolean; width: number; sort: Sort | null; onSort: (id: string) => void }) {
   const state = sort?.by === id ? (sort.down ? "descending" : "ascending") : undefined;
   return (
-    <th scope="col" class={right ? "number" : undefined} aria-sort={state ?? "none"} style={{ width: `${width}ch` }}>
+    <th scope="col" class={right ? "number" : undefined} aria-sort={state ?? "none"} style={{ width: `${width}px` }}>
       <button type="button" class="plain" onClick={() => onSort(id)} title={`Sort these rows by ${title.toLowerCase()}`}>
         {title}
         <span class="arrow" aria-hidden="true">
@@ -88,20 +97,19 @@ interface CellProps {
 
 function Cell({ row, column, names, tab, onDrill }: CellProps) {
   const text = cellText(row, column);
-  const mono = column === "sip" || column === "dip" || column === "hostid";
-  const shown = column === "time" ? dateTime(new Date(text)) : (names[text] ?? text);
-  const service = column === "dport" && text !== "0" ? serviceName(Number(text)) : undefined;
+  const shown = shownText(row, column, names);
+  const known = service(column, text);
   return (
-    <td class={mono && shown === text ? `${column} mono` : column}>
+    <td class={isMono(column, text, shown) ? `${column} mono` : column}>
       <button
         type="button"
         class="plain cell"
         tabIndex={tab ? 0 : -1}
-        title={`${text}${service ? ` (${service})` : ""} — click: only this; Shift and click: all but this`}
+        title={`${text}${known ? ` (${known})` : ""} — click: only this; Shift and click: all but this`}
         onClick={(e) => onDrill(column, text, e.shiftKey)}
       >
         {shown}
-        {service && <small> {service}</small>}
+        {known && <small> {known}</small>}
       </button>
     </td>
   );
@@ -145,8 +153,43 @@ function useSmall(): boolean {
   return small;
 }
 
+interface Layout {
+  tops: number[] | null; // of the rows, and of what is behind the last; null: all have the height ROW
+  widths: number[] | null; // of the columns; null: rows have lines
+  sum: number;
+}
+
+const around = (column: Column): number => GAP_SMALL + (column === "dip" ? ARROW : 0);
+
+/** Room for all that cells say: columns of that width or, on a small screen, rows of as many lines as it takes. */
+function useLayout(rows: Row[], columns: Column[], names: Record<string, string>, amounts: number, room: number): Layout {
+  const small = useSmall();
+  const measure = useMemo(measurer, []);
+  return useMemo(() => {
+    if (small) {
+      const tops = [0];
+      for (const row of rows) tops.push(tops[tops.length - 1]! + GAP_SMALL + LINE_SMALL * (1 + linesOf(row, columns, names, room - EDGES_SMALL, around, measure)));
+      return { tops, widths: null, sum: 0 };
+    }
+    const widths = columnWidths(rows, columns, names, measure).map((w, i) => Math.max(w + CELL_EDGES, Math.ceil(measure(columnInfo(columns[i]!).title, false)) + HEAD));
+    return { tops: null, widths, sum: widths.reduce((a, b) => a + b, SHARE + amounts * AMOUNT) };
+  }, [small, rows, columns, names, amounts, small ? room : 0]);
+}
+
+/** The last row that begins at or above y. */
+function rowAt(y: number, rows: number, tops: number[] | null): number {
+  if (!tops) return Math.floor(y / ROW);
+  let [low, high] = [0, rows];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (tops[middle]! <= y) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 /** Which rows are in sight of a scrolling element. */
-function useWindow(rows: number, rowHeight: number): [(e: HTMLDivElement | null) => void, number, number, { current: HTMLDivElement | null }] {
+function useWindow(rows: number, tops: number[] | null): [(e: HTMLDivElement | null) => void, number, number, { current: HTMLDivElement | null }] {
   const element = useRef<HTMLDivElement | null>(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -163,8 +206,8 @@ function useWindow(rows: number, rowHeight: number): [(e: HTMLDivElement | null)
       });
     };
   });
-  const first = Math.max(0, Math.min(rows, Math.floor(top / rowHeight)) - BEYOND);
-  const last = Math.min(rows, Math.ceil((top + height) / rowHeight) + BEYOND);
+  const first = Math.max(0, Math.min(rows, rowAt(top, rows, tops)) - BEYOND);
+  const last = Math.min(rows, rowAt(top + height, rows, tops) + 1 + BEYOND);
   return [attach.current, first, last, element];
 }
 
@@ -172,8 +215,14 @@ export function Talkers({ result, columns, direction, names, stale, onDrill }: P
   const [sort, setSort] = useState<Sort | null>(null);
   const list = useMemo(() => measures(direction), [direction]);
   const rows = useMemo(() => sorted(result.rows ?? [], sort, list), [result, sort, list]);
-  const height = useSmall() ? ROW_SMALL : ROW;
-  const [scroller, first, last, element] = useWindow(rows.length, height);
+  const [measured, room] = useWidth<HTMLDivElement>();
+  const { tops, widths, sum } = useLayout(rows, columns, names, list.length, room);
+  const topOf = (row: number): number => tops?.[row] ?? row * ROW;
+  const [scroller, first, last, element] = useWindow(rows.length, tops);
+  const attach = useCallback((e: HTMLDivElement | null) => {
+    scroller(e);
+    measured(e);
+  }, []);
   const [focus, setFocus] = useState({ row: 0, column: 0 });
   const moved = useRef(false);
 
@@ -192,7 +241,7 @@ export function Talkers({ result, columns, direction, names, stale, onDrill }: P
     element.current?.querySelector<HTMLElement>(`tr[data-row="${focus.row}"] td:nth-child(${focus.column + 1}) button`)?.focus({ preventScroll: true });
   });
   const onKey = (event: KeyboardEvent): void => {
-    const page = Math.floor((element.current?.clientHeight ?? 300) / height) - 2;
+    const page = Math.max(1, rowAt(topOf(focus.row) + (element.current?.clientHeight ?? 300), rows.length, tops) - focus.row - 2);
     const steps: Record<string, [number, number]> = {
       ArrowDown: [1, 0],
       ArrowUp: [-1, 0],
@@ -210,9 +259,9 @@ export function Talkers({ result, columns, direction, names, stale, onDrill }: P
     const column = Math.max(0, Math.min(columns.length - 1, focus.column + by[1]));
     const box = element.current;
     if (box) {
-      const y = row * height;
+      const [y, below] = [topOf(row), topOf(row) + 3 * (topOf(row + 1) - topOf(row))];
       if (y < box.scrollTop) box.scrollTop = y;
-      if (y + 3 * height > box.scrollTop + box.clientHeight) box.scrollTop = y + 3 * height - box.clientHeight;
+      if (below > box.scrollTop + box.clientHeight) box.scrollTop = below - box.clientHeight;
     }
     moved.current = true;
     setFocus({ row, column });
@@ -228,7 +277,7 @@ export function Talkers({ result, columns, direction, names, stale, onDrill }: P
   return (
     <div
       class={stale ? "scroll stale" : "scroll"}
-      ref={scroller}
+      ref={attach}
       onKeyDown={onKey}
       onFocusCapture={(e) => {
         const cell = (e.target as HTMLElement).closest("td");
@@ -239,29 +288,29 @@ export function Talkers({ result, columns, direction, names, stale, onDrill }: P
       role="region"
       aria-label="Flows"
     >
-      <table class="talkers" aria-rowcount={rows.length + 1}>
+      <table class="talkers" aria-rowcount={rows.length + 1} style={{ minWidth: widths ? `${sum}px` : undefined }}>
         <thead>
           <tr aria-rowindex={1}>
-            {columns.map((c) => (
-              <Head key={c} id={c} title={columnInfo(c).title} width={columnInfo(c).width} sort={sort} onSort={sortBy} />
+            {columns.map((c, i) => (
+              <Head key={c} id={c} title={columnInfo(c).title} width={widths?.[i] ?? 0} sort={sort} onSort={sortBy} />
             ))}
             {bytes.map((m) => (
-              <Head key={m.id} id={m.id} title={m.title} right width={12} sort={sort} onSort={sortBy} />
+              <Head key={m.id} id={m.id} title={m.title} right width={AMOUNT} sort={sort} onSort={sortBy} />
             ))}
-            <th scope="col" class="share" style={{ width: "19ch" }}>
+            <th scope="col" class="share" style={{ width: `${SHARE}px` }}>
               Share %
             </th>
             {packets.map((m) => (
-              <Head key={m.id} id={m.id} title={m.title} right width={12} sort={sort} onSort={sortBy} />
+              <Head key={m.id} id={m.id} title={m.title} right width={AMOUNT} sort={sort} onSort={sortBy} />
             ))}
           </tr>
         </thead>
         <tbody>
-          {first > 0 && <tr aria-hidden="true" style={{ height: `${first * height}px` }} />}
+          {first > 0 && <tr aria-hidden="true" style={{ height: `${topOf(first)}px` }} />}
           {rows.slice(first, last).map((row, i) => {
             const index = first + i;
             return (
-              <tr key={index} data-row={index} aria-rowindex={index + 2}>
+              <tr key={index} data-row={index} aria-rowindex={index + 2} style={{ height: tops ? `${topOf(index + 1) - topOf(index)}px` : undefined }}>
                 {columns.map((c, k) => (
                   <Cell key={c} row={row} column={c} names={names} tab={index === focusRow && k === focus.column} onDrill={onDrill} />
                 ))}
@@ -275,7 +324,7 @@ export function Talkers({ result, columns, direction, names, stale, onDrill }: P
               </tr>
             );
           })}
-          {last < rows.length && <tr aria-hidden="true" style={{ height: `${(rows.length - last) * height}px` }} />}
+          {last < rows.length && <tr aria-hidden="true" style={{ height: `${topOf(rows.length) - topOf(last)}px` }} />}
         </tbody>
       </table>
     </div>
