@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from lab import wait_until
 
 PATIENCE = 40  # seconds: two busy cores
-WIDE, PHONE = (1400, 1000), (390, 844)
+WIDE, PHONE, SMALL_PHONE = (1400, 1000), (390, 844), (360, 640)
 
 
 class Browser:

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlencode
 
-from browser import PHONE, WIDE, Browser, Keys
+from browser import PHONE, SMALL_PHONE, WIDE, Browser, Keys
 import lab
 from lab import GLOBAL_QUERY, GOQUERY, Lab, Sensor, TestCase, exchange_udp, http_request, ping, wait_until
 
@@ -116,7 +116,7 @@ class Page(TestCase):
     def setUpClass(cls):
         made = Lab("alpha", "beta", "gamma")
         for host in made.hosts:
-            host.ip6 = f"2001:db8:1111:2222:3333:4444:5555:{0x6660 + host.number:x}"  # as long as addresses are
+            host.ip6 = f"fd78:1111:2222:3333:4444:5555:6666:{0x7770 + host.number:x}"  # as long as addresses are
         cls.lab = cls.enterClassContext(made)
         cls.sensors = {name: Sensor(getattr(cls.lab, name)) for name in ("alpha", "beta", "gamma")}
         subprocess.run([GENDB, cls.sensors["gamma"].db, "1", "288", "300", "7"], check=True, stderr=subprocess.DEVNULL)
@@ -705,7 +705,7 @@ class Page(TestCase):
         exchange_udp(self.lab.beta, self.lab.gamma, 9999, 3, 2, 500, version=6)
         exchange_udp(self.lab.beta, self.lab.gamma, 9998, 3, 2, 500)
         asked = {"query_hosts": "beta,gamma", "condition": "dport = 9999 | dport = 9998"}
-        for size in (PHONE, WIDE):
+        for size in (PHONE, SMALL_PHONE, WIDE):
             self.b.resize(*size)
             for query in ("sip,dip,dport,proto", "sip", "time,hostname,hostid,iface,sip,dip,dport,proto"):
                 self.open(query=query, **asked)
