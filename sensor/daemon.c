@@ -23,10 +23,14 @@ typedef struct daemon_state {
     gp_log *own_audit; /* NULL: audit lines go to the log */
 } daemon_state;
 
-static gp_code live_flows(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *), void *sink_ctx,
-                          gp_error *err)
+static gp_code live_flows(void *ctx, const char *iface, const gp_live_sink *sink, gp_error *err)
 {
-    return gp_manager_live_flows(ctx, iface, sink, sink_ctx, err);
+    return gp_manager_live_flows(ctx, iface, sink, err);
+}
+
+static uint64_t blocks_written(void *ctx)
+{
+    return gp_manager_written(ctx);
 }
 
 static gp_code live_ifaces(void *ctx, char ***out, size_t *n, gp_error *err)
@@ -97,7 +101,7 @@ static gp_code start_api(daemon_state *d, gp_error *err)
     int64_t most = d->cfg->api.max_concurrent;
     const gp_engine_config engine = {.db = d->cfg->db.path,
                                      .max_concurrent = most > UINT_MAX ? UINT_MAX : (unsigned)most,
-                                     .live = {d->manager, live_flows, live_ifaces},
+                                     .live = {d->manager, blocks_written, live_flows, live_ifaces},
                                      .log = d->log};
     gp_code rc = gp_engine_new(&d->engine, &engine, err);
     if (rc == GP_OK && d->cfg->logging.audit_destination)

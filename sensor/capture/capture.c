@@ -108,6 +108,12 @@ const gp_flowtable *gp_table_ref_get(const gp_table_ref *r)
     return r->table;
 }
 
+gp_table_ref *gp_table_share(gp_table_ref *r)
+{
+    atomic_fetch_add(&r->refs, 1);
+    return r;
+}
+
 void gp_table_unref(gp_table_ref *r)
 {
     if (!r || atomic_fetch_sub(&r->refs, 1) != 1)

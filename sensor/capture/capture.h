@@ -23,7 +23,8 @@ typedef struct gp_table_ref gp_table_ref;
 /* Takes over the table; NULL, and the table stays the caller's, if there is no memory. */
 gp_table_ref *gp_table_ref_new(gp_flowtable *t, gp_error *err);
 const gp_flowtable *gp_table_ref_get(const gp_table_ref *r);
-void gp_table_unref(gp_table_ref *r); /* NULL is allowed; any thread */
+gp_table_ref *gp_table_share(gp_table_ref *r); /* one more to be released; any thread */
+void gp_table_unref(gp_table_ref *r);          /* NULL is allowed; any thread */
 
 typedef struct gp_capture gp_capture;
 

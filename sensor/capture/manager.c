@@ -708,20 +708,72 @@ gp_code gp_manager_status(gp_capture_manager *m, const char *const *ifaces, size
     return code;
 }
 
-gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface,
-                              void (*sink)(void *ctx, const gp_flow *flow), void *ctx, gp_error *err)
+/* What gp_manager_live_flows hands on: taken at one instant, in which nothing goes from one place to another.
+ */
+typedef struct live_view {
+    gp_flow *running;
+    size_t n_running;
+    int64_t ends; /* of the running interval */
+    gp_waiting_block waiting[GP_WAITING_MAX];
+    size_t n_waiting;
+} live_view;
+
+static gp_code look(gp_capture_manager *m, const char *iface, const gp_live_sink *sink, live_view *v,
+                    gp_error *err)
+{
+    pthread_mutex_lock(&m->lock);
+    const slot *s = find_slot(m, iface);
+    gp_code code = s && s->capture ? gp_capture_live(s->capture, &v->running, &v->n_running, err) : GP_OK;
+    v->ends = next_grid(m, now_s(m));
+    if (code == GP_OK)
+        v->n_waiting = gp_writeout_waiting(m->writeout, iface, sink->last, v->waiting, GP_WAITING_MAX);
+    if (code == GP_OK && gp_writeout_written(m->writeout) != sink->written)
+        code = gp_fail(err, GP_EBUSY, "a block was written meanwhile");
+    pthread_mutex_unlock(&m->lock);
+    return code;
+}
+
+static void hand_on(const gp_live_sink *sink, int64_t ts, gp_flow *flows, size_t n)
+{
+    if (n == 0 || !sink->block(sink->ctx, ts))
+        return;
+    n = gp_flows_merge(flows, n);
+    for (size_t i = 0; i < n; i++)
+        sink->flow(sink->ctx, &flows[i]);
+}
+
+static gp_code hand_on_waiting(const gp_live_sink *sink, const gp_waiting_block *b, gp_error *err)
 {
     gp_flow *flows = NULL;
     size_t n = 0;
-    pthread_mutex_lock(&m->lock);
-    slot *s = find_slot(m, iface);
-    gp_code code = s && s->capture ? gp_capture_live(s->capture, &flows, &n, err) : GP_OK;
-    pthread_mutex_unlock(&m->lock);
-    n = code == GP_OK ? gp_flows_merge(flows, n) : 0;
-    for (size_t i = 0; i < n; i++)
-        sink(ctx, &flows[i]);
+    gp_code code = gp_flowtable_export(gp_table_ref_get(b->table), &flows, &n, err);
+    if (code == GP_OK)
+        hand_on(sink, b->ts, flows, n);
     free(flows);
     return code;
+}
+
+gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface, const gp_live_sink *sink,
+                              gp_error *err)
+{
+    live_view v;
+    v.running = NULL;
+    v.n_running = v.n_waiting = 0;
+    gp_code code = look(m, iface, sink, &v, err);
+    for (size_t i = 0; i < v.n_waiting; i++) {
+        if (code == GP_OK)
+            code = hand_on_waiting(sink, &v.waiting[i], err);
+        gp_table_unref(v.waiting[i].table);
+    }
+    if (code == GP_OK)
+        hand_on(sink, v.ends, v.running, v.n_running);
+    free(v.running);
+    return code;
+}
+
+uint64_t gp_manager_written(gp_capture_manager *m)
+{
+    return gp_writeout_written(m->writeout);
 }
 
 gp_code gp_manager_ifaces(gp_capture_manager *m, char ***out, size_t *n, gp_error *err)

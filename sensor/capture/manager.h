@@ -11,7 +11,7 @@
 #include "proto/base/log.h"
 #include "proto/control/capconfig.h"
 #include "proto/control/status.h"
-#include "proto/flow/flow.h"
+#include "proto/flow/livesink.h"
 
 #include <sys/types.h>
 #include <time.h>
@@ -78,9 +78,11 @@ gp_code gp_manager_config_get(gp_capture_manager *m, gp_capconfig_map *out, gp_e
 gp_code gp_manager_status(gp_capture_manager *m, const char *const *ifaces, size_t n, gp_status *out,
                           gp_error *err);
 
-/* Flows of the running interval of one interface, through sink. Not an error if it is not captured. */
-gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface,
-                              void (*sink)(void *ctx, const gp_flow *flow), void *ctx, gp_error *err);
+/* Flows of one interface that are not in the database, see livesink.h. Not an error if it is not captured.
+ * GP_EBUSY: a block was written since sink->written was noted. */
+gp_code gp_manager_live_flows(gp_capture_manager *m, const char *iface, const gp_live_sink *sink,
+                              gp_error *err);
+uint64_t gp_manager_written(gp_capture_manager *m); /* blocks, since the start */
 gp_code gp_manager_ifaces(gp_capture_manager *m, char ***out, size_t *n, gp_error *err);
 
 /* Why captures are not running: "eth9: no such interface; ...". Empty string if all run. Into dst. */

@@ -71,7 +71,9 @@ static gp_code write_job(gp_writeout *w, job *j, gp_error *err)
         code = gp_journal_commit(w->journal, j->journal, ts, err);
     if (code != GP_OK)
         return code;
+    pthread_mutex_lock(&w->lock);
     j->placed = ts;
+    pthread_mutex_unlock(&w->lock);
     code = store_flows(w, j, err);
     if (code == GP_OK && ts != j->ts)
         gp_log_info(w->log, "block moved: its time was taken (has the clock been set back?)",
@@ -187,15 +189,15 @@ static void run_job(gp_writeout *w, job **at)
     j->damaged = code == GP_ECORRUPT;
     if (finished)
         take_out(w, at); /* others only append */
+    w->stats.waiting -= finished;
+    w->stats.waiting_bytes -= finished ? bytes : 0;
+    w->stats.blocks += code == GP_OK;
+    w->stats.failed += code != GP_OK;
     pthread_mutex_unlock(&w->lock);
     bool lost = finished && finish_job(w, j, code, &err, ending);
     pthread_mutex_lock(&w->lock);
     w->busy = false;
     w->seconds += gp_clock_seconds_since(start);
-    w->stats.waiting -= finished;
-    w->stats.waiting_bytes -= finished ? bytes : 0;
-    w->stats.blocks += code == GP_OK;
-    w->stats.failed += code != GP_OK;
     w->stats.lost += lost;
 }
 
@@ -299,6 +301,31 @@ bool gp_writeout_full(gp_writeout *w, const char *iface, int64_t ts)
         j = j->next;
     pthread_mutex_unlock(&w->lock);
     return j != NULL;
+}
+
+uint64_t gp_writeout_written(gp_writeout *w)
+{
+    pthread_mutex_lock(&w->lock);
+    uint64_t blocks = w->stats.blocks;
+    pthread_mutex_unlock(&w->lock);
+    return blocks;
+}
+
+/* A block that has got its place behind the last one is not there yet; nor is one of a damaged day. */
+static bool is_missing(const job *j, int64_t last)
+{
+    return j->damaged || j->placed == 0 || j->placed > last;
+}
+
+size_t gp_writeout_waiting(gp_writeout *w, const char *iface, int64_t last, gp_waiting_block *out, size_t max)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&w->lock);
+    for (const job *j = w->first; j && n < max; j = j->next)
+        if (strcmp(j->iface, iface) == 0 && is_missing(j, last))
+            out[n++] = (gp_waiting_block){gp_table_share(j->table), j->placed ? j->placed : j->ts};
+    pthread_mutex_unlock(&w->lock);
+    return n;
 }
 
 static bool all_tried(const gp_writeout *w)

@@ -33,7 +33,17 @@ gp_code gp_writeout_add(gp_writeout *w, const char *iface, int64_t ts, gp_table_
                         const gp_capture_stats *stats, gp_journal_interval *journal, gp_error *err);
 /* ts: of the block that would be added. */
 bool gp_writeout_full(gp_writeout *w, const char *iface, int64_t ts);
-void gp_writeout_wait(gp_writeout *w); /* until everything has been tried at least once */
+/* What waits of an interface and is not in the database, given its last block there (0: none): at most `max`
+ * tables, the first ones, each with the time of its block; to be released by gp_table_unref. */
+typedef struct gp_waiting_block {
+    gp_table_ref *table;
+    int64_t ts;
+} gp_waiting_block;
+enum { GP_WAITING_MAX = 1024 };
+size_t gp_writeout_waiting(gp_writeout *w, const char *iface, int64_t last, gp_waiting_block *out,
+                           size_t max);
+uint64_t gp_writeout_written(gp_writeout *w); /* blocks */
+void gp_writeout_wait(gp_writeout *w);        /* until everything has been tried at least once */
 
 typedef struct gp_writeout_stats {
     uint64_t blocks; /* written */

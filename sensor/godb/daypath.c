@@ -105,6 +105,8 @@ static gp_code open_in_month(const char *month_path, int64_t day, int *fd, char 
     for (unsigned i = 0;; i++) {
         char name[256];
         gp_code code = gp_day_find(month_path, day, name, err);
+        if (code == GP_ENOTFOUND && i == 0)
+            continue; /* a folder that is being renamed may not be listed at all */
         if (code == GP_OK)
             code =
                 checked_path(snprintf(path, GP_DB_PATH_MAX, "%s/%s", month_path, name), "a day folder", err);

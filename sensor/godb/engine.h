@@ -11,14 +11,16 @@
 #define GP_GODB_ENGINE_H
 
 #include "proto/base/log.h"
+#include "proto/flow/livesink.h"
 #include "proto/result/result.h"
 
-/* Gives the engine the flows of the running interval. */
+/* Gives the engine the flows that are not in the database yet, as livesink.h says. */
 typedef struct gp_live_source {
     void *ctx;
-    /* Calls sink once per flow of `iface`; not an error if iface is not captured. */
-    gp_code (*flows)(void *ctx, const char *iface, void (*sink)(void *sink_ctx, const gp_flow *flow),
-                     void *sink_ctx, gp_error *err);
+    /* How many blocks have been written. NULL: none ever is. */
+    uint64_t (*written)(void *ctx);
+    /* The flows of `iface`, if any. GP_EBUSY: there is another block in the database by now. */
+    gp_code (*flows)(void *ctx, const char *iface, const gp_live_sink *sink, gp_error *err);
     /* Interfaces captured right now (n names, malloc'ed list, gp_strlist_free). */
     gp_code (*ifaces)(void *ctx, char ***out, size_t *n, gp_error *err);
 } gp_live_source;

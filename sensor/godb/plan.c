@@ -54,6 +54,7 @@ static gp_code plan_iface(query_run *q, iface_run *i, gp_error *err)
     if (code == GP_ENOTFOUND) /* captured, but nothing written yet */
         code = GP_OK;
     q->n_days += i->n_days;
+    i->until = s->last;
     return code;
 }
 

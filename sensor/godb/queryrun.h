@@ -39,6 +39,7 @@ typedef struct iface_run {
     const char *name;
     gp_day_ref *days;
     size_t n_days;
+    int64_t until;                   /* time of the last block that counts */
     gp_flow_tables *tables;          /* one per worker */
     int64_t first_block, last_block; /* written by the worker that has the first and last day; 0: unknown */
     bool *passed_over;               /* for each day, whether it is not to be scanned (now); NULL: all are */
@@ -84,7 +85,7 @@ void gp_query_fail(query_run *q, gp_code code, const gp_error *err);
 /* What a day tells of the range that its interface covers. */
 void gp_query_note_coverage(iface_run *i, size_t day_index, const gp_blockmeta *meta);
 /* Whether all blocks of a day lie within the range of the statement. There is one at least. */
-bool gp_query_wants_all(const query_run *q, const gp_blockmeta *meta);
+bool gp_query_wants_all(const query_run *q, const iface_run *i, const gp_blockmeta *meta);
 /* Every block of every day that is not passed over. */
 gp_code gp_query_scan_days(query_run *q, gp_error *err);
 /* Live flows into the tables of worker 0, then every block. */

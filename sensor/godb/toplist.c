@@ -110,7 +110,7 @@ static gp_code load_day(query_run *q, gp_codec *codec, iface_run *i, size_t day_
         return code == GP_ENOMEM ? gp_fail(err, code, "%s", why.msg) : GP_OK;
     const gp_blockmeta *meta = gp_day_meta(day);
     gp_topports *list =
-        meta->n_blocks > 0 && gp_query_wants_all(q, meta) ? gp_day_topports(day, codec) : NULL;
+        meta->n_blocks > 0 && gp_query_wants_all(q, i, meta) ? gp_day_topports(day, codec) : NULL;
     if (list && !gp_mem_take(&q->budget, gp_topports_memory(list))) {
         gp_topports_free(list);
         list = NULL;

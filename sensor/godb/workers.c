@@ -26,15 +26,15 @@ void gp_query_note_coverage(iface_run *i, size_t day_index, const gp_blockmeta *
         i->last_block = meta->blocks[meta->n_blocks - 1].ts;
 }
 
-bool gp_query_wants_all(const query_run *q, const gp_blockmeta *meta)
+bool gp_query_wants_all(const query_run *q, const iface_run *i, const gp_blockmeta *meta)
 {
-    return meta->blocks[0].ts >= q->stmt->first && meta->blocks[meta->n_blocks - 1].ts <= q->stmt->last;
+    return meta->blocks[0].ts >= q->stmt->first && meta->blocks[meta->n_blocks - 1].ts <= i->until;
 }
 
 /* Nothing is asked of single flows and every block of the day counts: the metadata knows the answer. */
-static bool metadata_suffices(const query_run *q, const gp_blockmeta *meta)
+static bool metadata_suffices(const query_run *q, const iface_run *i, const gp_blockmeta *meta)
 {
-    return q->totals_only && meta->sum.n_v4 + meta->sum.n_v6 > 0 && gp_query_wants_all(q, meta);
+    return q->totals_only && meta->sum.n_v4 + meta->sum.n_v6 > 0 && gp_query_wants_all(q, i, meta);
 }
 
 /* A piece of work: the blocks of one part of a day. Parts are cut by time, so that they stay what they are
@@ -62,7 +62,7 @@ static job find_job(const query_run *q, size_t index)
 
 static bool block_counts(const gp_stmt *s, const job *j, int64_t ts)
 {
-    return ts >= s->first && ts <= s->last && ts >= j->from && ts < j->to;
+    return ts >= s->first && ts <= j->iface->until && ts >= j->from && ts < j->to;
 }
 
 /* So that nothing behind them is read ahead. */
@@ -84,7 +84,7 @@ static gp_code scan_blocks(query_run *q, gp_scan *scan, const job *j, gp_day *da
     const gp_blockmeta *meta = gp_day_meta(day);
     gp_flow_tables *t = &j->iface->tables[worker];
     const uint64_t total_key = 1;
-    if (meta->n_blocks && metadata_suffices(q, meta))
+    if (meta->n_blocks && metadata_suffices(q, j->iface, meta))
         return gp_agg_add(&t->v4, q->pools[worker], &total_key, &meta->sum.c, err);
     gp_code code = GP_OK;
     announce_blocks(s, j, day);
@@ -252,36 +252,75 @@ void gp_query_run_workers(query_run *q, void (*step)(query_run *, unsigned, void
 
 /* ---- live flows ---------------------------------------------------------------------------------------- */
 
-typedef struct live_sink {
+typedef struct live_flows {
     query_run *q;
     gp_flow_tables *tables;
     uint32_t ts;
     gp_code code;
     gp_error err;
-} live_sink;
+} live_flows;
+
+/* Live flows carry the time label of the block that they will be written to. */
+static bool add_live_block(void *ctx, int64_t ts)
+{
+    live_flows *s = ctx;
+    s->ts = (uint32_t)bin_of(ts, s->q->stmt->bin_size);
+    return s->code == GP_OK && ts >= s->q->stmt->first;
+}
 
 static void add_live_flow(void *ctx, const gp_flow *flow)
 {
-    live_sink *s = ctx;
+    live_flows *s = ctx;
     if (s->code == GP_OK)
         s->code = gp_scan_flow(&s->q->plan, s->q->pools[0], flow, s->ts, s->tables, &s->err);
 }
 
-/* Live flows carry the time label of the block that they will be written to. */
-static gp_code add_live(query_run *q, gp_error *err)
+/* Time of the last block of the days that are planned. A day whose first block is just being written has
+ * none. */
+static int64_t last_block_of(const query_run *q, const iface_run *i)
+{
+    gp_day *day = NULL;
+    if (i->n_days == 0)
+        return 0;
+    int64_t last = i->days[i->n_days - 1].day - 1;
+    if (gp_day_open(&day, q->engine->db, i->name, i->days[i->n_days - 1].day, NULL) != GP_OK)
+        return last;
+    const gp_blockmeta *meta = gp_day_meta(day);
+    if (meta->n_blocks)
+        last = meta->blocks[meta->n_blocks - 1].ts;
+    gp_day_close(day);
+    return last;
+}
+
+/* GP_EBUSY if a block was written meanwhile. */
+static gp_code try_live(query_run *q, iface_run *i, gp_error *err)
 {
     const gp_live_source *live = &q->engine->live;
-    if (!q->stmt->live || !live->flows)
+    live_flows to = {.q = q, .tables = &i->tables[0]};
+    gp_live_sink sink = {.ctx = &to, .block = add_live_block, .flow = add_live_flow};
+    sink.written = live->written ? live->written(live->ctx) : 0;
+    sink.last = last_block_of(q, i);
+    gp_code code = live->flows(live->ctx, i->name, &sink, err);
+    if (code == GP_OK && to.code != GP_OK)
+        code = gp_fail(err, to.code, "%s", to.err.msg);
+    /* The end of what is now may lie ahead: a capture that ends has its last block stamped with the next
+     * second. */
+    const int64_t ahead = q->stmt->last + GP_DB_WRITE_INTERVAL;
+    i->until = sink.last < ahead ? sink.last : q->stmt->last;
+    return code;
+}
+
+static gp_code add_live(query_run *q, gp_error *err)
+{
+    enum {
+        MOST_TRIES = 1000
+    }; /* blocks of all interfaces are written one after the other, every 5 minutes */
+    if (!q->stmt->live || !q->engine->live.flows)
         return GP_OK;
-    int64_t now = (int64_t)time(NULL);
-    int64_t interval_end = (now / GP_DB_WRITE_INTERVAL + 1) * GP_DB_WRITE_INTERVAL;
     for (size_t i = 0; i < q->n_ifaces; i++) {
-        live_sink sink = {.q = q,
-                          .tables = &q->ifaces[i].tables[0],
-                          .ts = (uint32_t)bin_of(interval_end, q->stmt->bin_size)};
-        gp_code code = live->flows(live->ctx, q->ifaces[i].name, add_live_flow, &sink, err);
-        if (code == GP_OK && sink.code != GP_OK)
-            code = gp_fail(err, sink.code, "%s", sink.err.msg);
+        gp_code code = GP_EBUSY;
+        for (unsigned tries = 0; tries < MOST_TRIES && code == GP_EBUSY; tries++)
+            code = try_live(q, &q->ifaces[i], err);
         if (code != GP_OK)
             return code;
     }

@@ -616,15 +616,14 @@ static void records_that_contradict_the_day_do_not_count(void **state)
     gp_tempdir_remove(b.db);
 }
 
-static gp_code one_live_flow(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *),
-                             void *sink_ctx, gp_error *err)
+static gp_code one_live_flow(void *ctx, const char *iface, const gp_live_sink *sink, gp_error *err)
 {
     (void)ctx;
     (void)err;
     gp_flow f = {.dport = 4242, .proto = 6, .c = {.bytes_rcvd = 77, .pkts_rcvd = 1}};
     f.sip = f.dip = gp_addr_from_bytes((const uint8_t[]){1, 2, 3, 4}, 4);
-    if (strcmp(iface, "eth9") == 0)
-        sink(sink_ctx, &f);
+    if (strcmp(iface, "eth9") == 0 && sink->block(sink->ctx, time(NULL)))
+        sink->flow(sink->ctx, &f);
     return GP_OK;
 }
 

@@ -95,8 +95,7 @@ static gp_code live_ifaces(void *ctx, char ***out, size_t *n, gp_error *err)
     return GP_OK;
 }
 
-static gp_code live_flows(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *), void *sink_ctx,
-                          gp_error *err)
+static gp_code live_flows(void *ctx, const char *iface, const gp_live_sink *sink, gp_error *err)
 {
     (void)ctx;
     (void)err;
@@ -105,7 +104,8 @@ static gp_code live_flows(void *ctx, const char *iface, void (*sink)(void *, con
         return GP_OK;
     assert_true(gp_addr_parse("127.0.0.1", 9, &f.sip));
     assert_true(gp_addr_parse("127.0.0.1", 9, &f.dip));
-    sink(sink_ctx, &f);
+    assert_true(sink->block(sink->ctx, time(NULL)));
+    sink->flow(sink->ctx, &f);
     return GP_OK;
 }
 
@@ -150,7 +150,7 @@ static sensor *start(const gp_api_config *limits)
     gp_capconfig_default(&lo);
     lo.has_ring = true;
     assert_int_equal(gp_capconfig_map_put(&s->manager.current, "lo", &lo, &err), GP_OK);
-    const gp_engine_config engine = {.db = s->db, .threads = 1, .live = {s, live_flows, live_ifaces}};
+    const gp_engine_config engine = {.db = s->db, .threads = 1, .live = {s, NULL, live_flows, live_ifaces}};
     assert_int_equal(gp_engine_new(&s->engine, &engine, &err), GP_OK);
     const gp_config_sources none = {0};
     assert_int_equal(

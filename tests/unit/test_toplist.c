@@ -221,17 +221,17 @@ static uint64_t ask(gp_engine *e, const query *q, gp_buf *out)
 }
 
 /* The flows of the running interval: of one group that every day has, and of one that none has. */
-static gp_code live_flows(void *ctx, const char *iface, void (*sink)(void *, const gp_flow *), void *sink_ctx,
-                          gp_error *err)
+static gp_code live_flows(void *ctx, const char *iface, const gp_live_sink *sink, gp_error *err)
 {
     (void)ctx;
     (void)iface;
     (void)err;
     gp_flow f = {.sip.len = 4, .dip.len = 4, .proto = 6, .dport = 2047, .c = {500, 70, 3, 4}};
-    sink(sink_ctx, &f);
+    assert_true(sink->block(sink->ctx, time(NULL)));
+    sink->flow(sink->ctx, &f);
     f.dport = 9;
     f.c = (gp_counters){0};
-    sink(sink_ctx, &f);
+    sink->flow(sink->ctx, &f);
     return GP_OK;
 }
 
