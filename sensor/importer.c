@@ -62,7 +62,8 @@ static void file_done(void *ctx, const char *path, const gp_import_stats *st, co
     tell_left_out(path, &st->old,
                   "more than five minutes older than those before; sort the file with reordercap, or files "
                   "that overlap with mergecap");
-    tell_left_out(path, &st->wrong, "more than a day ahead of all others, or no possible time");
+    tell_left_out(path, &st->wrong,
+                  "the clock was ahead of that of the packets behind, or shows no possible time");
 }
 
 static void tell_refused(const char *iface, const gp_import_refused *r, const char *why)

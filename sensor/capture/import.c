@@ -190,13 +190,21 @@ static void hold(importer *im, const gp_frame *f)
 }
 
 /* The time of the next packet tells whether the one that is held was right; -1: there is none. */
+static bool is_confirmed(const importer *im, int64_t next)
+{
+    int64_t ts = im->held.frame.ts;
+    if (next < 0)
+        return ts < im->block_end + A_DAY;
+    return is_possible(next) && next >= ts - GP_DB_WRITE_INTERVAL;
+}
+
 static void settle_held(importer *im, int64_t next)
 {
     held_packet *h = &im->held;
     if (!h->set)
         return;
     h->set = false;
-    if (!is_possible(next) || next < h->frame.ts - GP_DB_WRITE_INTERVAL) {
+    if (!is_confirmed(im, next)) {
         leave_out(&im->stats->wrong, h->frame.ts);
         return;
     }
@@ -230,7 +238,7 @@ static bool enter_interval(importer *im, const gp_frame *f)
         im->stats->out_of_order++;
         return true;
     }
-    if (f->ts >= im->block_end + A_DAY) {
+    if (f->ts >= im->block_end + GP_DB_WRITE_INTERVAL) {
         hold(im, f);
         return false;
     }
@@ -273,8 +281,7 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Where the packets of a file begin: with the first, unless its clock was a day and more ahead of the
- * others'. */
+/* Where the packets of a file begin: with the first, unless its clock was ahead of that of the others. */
 static int64_t start_of(const gp_frame *frames, size_t n)
 {
     int64_t times[GP_FRAME_BATCH];
@@ -289,7 +296,7 @@ static int64_t start_of(const gp_frame *frames, size_t n)
     qsort(sorted, possible, sizeof *sorted, compare_times);
     int64_t median = sorted[(possible - 1) / 2];
     size_t first = 0;
-    while (first + 1 < possible && times[first] > median + A_DAY)
+    while (first + 1 < possible && times[first] > median + GP_DB_WRITE_INTERVAL)
         first++;
     return times[first];
 }

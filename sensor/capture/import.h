@@ -10,8 +10,9 @@
  * goProbe v4 has it, except those from a local address, where such are named.
  *
  * Clocks: a packet that is older than the running interval counts there, if by no more than one interval;
- * what is older is left out, since a database only grows at its end. A packet that is more than a day ahead
- * has to be confirmed by the next one, or it is left out, too. So is one with a time that no block can have.
+ * what is older is left out, since a database only grows at its end. A packet that skips an interval or more
+ * is left out, too, unless the next one confirms it, being no older than that by more than an interval; the
+ * last of all may be a day ahead. So is one with a time that no block can have.
  */
 #ifndef GP_CAPTURE_IMPORT_H
 #define GP_CAPTURE_IMPORT_H
@@ -40,7 +41,7 @@ typedef struct gp_import_stats {
     uint64_t parse_errors[GP_PARSE_ERRORS];
     uint64_t out_of_order; /* packets older than the interval that was open: counted there */
     gp_import_left old;    /* older by more than an interval */
-    gp_import_left wrong;  /* far ahead without another that confirms it, or impossible */
+    gp_import_left wrong;  /* ahead of those behind it, or impossible */
 } gp_import_stats;
 
 /* Intervals that were not written, with the ends of the first and the last of them. */
