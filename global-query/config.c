@@ -115,6 +115,7 @@ SET_NUMBER(retries, "querier.retries", 10)
 SET_NUMBER(breaker_failures, "querier.breaker.failures", 1000000)
 SET_DURATION(breaker_pause_ns, "querier.breaker.pause")
 SET_DURATION(deadline_ns, "querier.deadline")
+SET_DURATION(shutdown_grace_ns, "server.shutdowngraceperiod")
 
 static gp_code set_addr(gp_gq_config *c, const char *v, gp_error *err)
 {
@@ -328,7 +329,7 @@ static const setting settings[] = {
     {"server.tls.client_ca", true, set_tls_client_ca},
     {"server.tls.client_scopes", true, set_tls_client_scopes},
     {"server.page", false, set_page},
-    {"server.shutdowngraceperiod", true, ignore},
+    {"server.shutdowngraceperiod", true, set_shutdown_grace_ns},
     {"openapi.spec-outfile", true, set_spec},
     {"profiling.enabled", false, ignore},
     {"tracing.enabled", false, ignore},
@@ -494,6 +495,7 @@ static gp_code set_defaults(gp_gq_config *c, gp_error *err)
     c->retries = 1;
     c->breaker_failures = 5;
     c->breaker_pause_ns = INT64_C(5000000000);
+    c->shutdown_grace_ns = INT64_C(30000000000);
     gp_code rc = replace(&c->querier_type, "api", err);
     return rc == GP_OK ? replace(&c->addr, "localhost:8145", err) : rc;
 }

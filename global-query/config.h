@@ -57,6 +57,7 @@ typedef struct gp_gq_config {
     char *socket_owner, *socket_group;                       /* NULL: who we are */
     mode_t socket_mode;                                      /* 0: 0660 */
     char *token_file, *sensor_ca, *sensor_cert, *sensor_key; /* for hosts that have none of their own */
+    int64_t shutdown_grace_ns;                               /* of running queries, when the service stops */
     char **cors_origins;
     size_t n_cors_origins;
     bool page;  /* serve the web page (default) */

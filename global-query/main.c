@@ -1,6 +1,7 @@
 /* global-query: one question to a fleet of sensors. */
 #include "global-query/service.h"
 #include "proto/auth/token_command.h"
+#include "proto/base/clock.h"
 #include "proto/base/version.h"
 
 #include <malloc.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -37,6 +39,7 @@ static void print_help(void)
         "everything)\n"
         "      --server.cors_origins L   web pages of these origins may ask (default: none)\n"
         "      --server.page=false       do not serve the web page\n"
+        "      --server.shutdowngraceperiod D  how long a stop waits for running queries (default 30s)\n"
         "      --querier.config FILE     how hosts are reached: host: {addr, timeout}\n"
         "      --querier.token_file FILE   token to show to hosts; also --querier.tls.ca, "
         "--querier.tls.cert,\n"
@@ -79,6 +82,24 @@ static int wait_for_signal(const sigset_t *signals)
     while (sigwait(signals, &sig) != 0)
         ;
     return sig;
+}
+
+/* Running queries come to their end, if they do in time; a second signal ends them. */
+static void finish_queries(gp_gq_service *service, const gp_gq_config *cfg, const sigset_t *signals,
+                           gp_log *log)
+{
+    const struct timespec look = {.tv_nsec = 50000000};
+    const int64_t until = gp_clock_after(cfg->shutdown_grace_ns);
+    gp_gq_close(service);
+    while (gp_gq_busy(service)) {
+        int sig = sigtimedwait(signals, NULL, &look);
+        bool again = sig == SIGINT || sig == SIGTERM;
+        if (!again && gp_clock_ns() < until)
+            continue;
+        gp_log_warn(log, again ? "a second signal: running queries are given up"
+                               : "running queries are given up: server.shutdowngraceperiod is over");
+        return;
+    }
 }
 
 static void reload(gp_gq_service *service, gp_log *log)
@@ -144,6 +165,7 @@ static int serve(const gp_gq_config *cfg)
         while ((sig = wait_for_signal(&signals)) == SIGHUP)
             reload(service, log);
         gp_log_info(log, "shutting down server gracefully", GP_F_STR("signal", strsignal(sig)));
+        finish_queries(service, cfg, &signals, log);
         gp_gq_stop(service);
         gp_log_info(log, "shut down complete");
     } else {

@@ -227,6 +227,16 @@ unsigned gp_gq_port(const gp_gq_service *s)
     return gp_http_port(s->server);
 }
 
+void gp_gq_close(gp_gq_service *s)
+{
+    gp_http_close(s->server);
+}
+
+bool gp_gq_busy(gp_gq_service *s)
+{
+    return gp_http_busy(s->server);
+}
+
 void gp_gq_stop(gp_gq_service *s)
 {
     if (!s)

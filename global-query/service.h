@@ -16,7 +16,10 @@ gp_openapi gp_gq_openapi(void);
 unsigned gp_gq_port(const gp_gq_service *s); /* 0 for UNIX sockets */
 /* Reads the TLS files and tokens again, and opens the logs again; each that fails stays as it was. */
 gp_code gp_gq_reload(gp_gq_service *s, gp_error *err);
-/* Ends running queries and frees. */
+/* Refuses connections from now on; whether queries still run that began before (see http/server.h). */
+void gp_gq_close(gp_gq_service *s);
+bool gp_gq_busy(gp_gq_service *s);
+/* Ends running queries, whose clients are told, and frees. */
 void gp_gq_stop(gp_gq_service *s);
 
 #endif

@@ -1,4 +1,5 @@
 /* Runs handlers, each in a thread of its own, so that a handler may block, and stream when it likes. */
+#include "proto/base/clock.h"
 #include "proto/http/internal.h"
 
 #include <string.h>
@@ -7,6 +8,7 @@ static void handler_finished(gp_http_server *s)
 {
     pthread_mutex_lock(&s->lock);
     s->running--;
+    s->quiet_ns = gp_clock_ns();
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
 }

@@ -71,11 +71,13 @@ struct gp_http_server {
     void (*observe)(void *ctx, const gp_http_observation *seen);
     void *observe_ctx;
 
+    atomic_bool closed; /* accepts nobody */
     atomic_bool stopping;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* running or active went down */
     unsigned running;       /* handlers */
     unsigned active;        /* requests between their first byte and the end of their response */
+    int64_t quiet_ns;       /* gp_clock_ns() when the last handler ended, or when it was closed */
 };
 
 typedef enum gp_req_state { GP_REQ_RUNNING, GP_REQ_STREAMING, GP_REQ_DONE } gp_req_state;

@@ -55,7 +55,7 @@ void gp_http_common_headers(gp_http_request *req, struct MHD_Response *r)
     if (req->server->server_name)
         MHD_add_response_header(r, "Server", req->server->server_name);
     gp_http_cors_headers(req, r);
-    if (atomic_load(&req->server->stopping))
+    if (atomic_load(&req->server->closed))
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -169,6 +170,7 @@ static gp_http_server *server_new(const gp_http_config *cfg, const gp_http_route
     s->n_cors_origins = cfg->n_cors_origins;
     s->observe = cfg->observe;
     s->observe_ctx = cfg->observe_ctx;
+    atomic_init(&s->closed, false);
     atomic_init(&s->stopping, false);
     pthread_mutex_init(&s->lock, NULL);
     gp_clock_cond_init(&s->changed);
@@ -258,16 +260,45 @@ gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_
     return GP_OK;
 }
 
+/* Until when clients may read what handlers have left for them; s->lock is held. */
+static int64_t flush_until(const gp_http_server *s)
+{
+    return s->quiet_ns + FLUSH_S * GP_NS_PER_SEC;
+}
+
 /* Waits until no handler runs, and then a little for clients that are still reading their answer. */
 static void drain(gp_http_server *s)
 {
     pthread_mutex_lock(&s->lock);
     while (s->running)
         pthread_cond_wait(&s->changed, &s->lock);
-    const int64_t until = gp_clock_after(FLUSH_S * GP_NS_PER_SEC);
+    const int64_t until = flush_until(s);
     while (s->active && gp_clock_wait(&s->changed, &s->lock, until)) {
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+/* libmicrohttpd may look at the listening socket until it is stopped: shut down, it refuses connections at
+ * once, which otherwise would wait for somebody to accept them. */
+void gp_http_close(gp_http_server *s)
+{
+    if (atomic_exchange(&s->closed, true))
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->quiet_ns = gp_clock_ns();
+    pthread_mutex_unlock(&s->lock);
+    if (MHD_quiesce_daemon(s->daemon) == MHD_INVALID_SOCKET)
+        s->listener.fd = -1; /* libmicrohttpd will close it; otherwise it is ours again */
+    else
+        (void)shutdown(s->listener.fd, SHUT_RDWR);
+}
+
+bool gp_http_busy(gp_http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool busy = s->running || (s->active && gp_clock_ns() < flush_until(s));
+    pthread_mutex_unlock(&s->lock);
+    return busy;
 }
 
 void gp_http_stop(gp_http_server *s)
@@ -275,9 +306,7 @@ void gp_http_stop(gp_http_server *s)
     if (!s)
         return;
     atomic_store(&s->stopping, true);
-    /* No new connections; the listening socket is ours again, or libmicrohttpd will close it. */
-    if (MHD_quiesce_daemon(s->daemon) == MHD_INVALID_SOCKET)
-        s->listener.fd = -1;
+    gp_http_close(s);
     drain(s);
     gp_http_guard_stop(&s->guard);
     MHD_stop_daemon(s->daemon);

@@ -106,6 +106,13 @@ typedef struct gp_http_config {
  * in use. A stale UNIX socket that nobody listens on is replaced. */
 gp_code gp_http_start(gp_http_server **out, const gp_http_config *cfg, const gp_http_route *routes, size_t n,
                       gp_error *err);
+/*
+ * A stop that loses nothing begins with close: new connections are refused from then on, requests on those
+ * that are open are still answered, each as the last of its connection. busy tells whether a handler runs or
+ * somebody still reads an answer, a few seconds at most. Idle connections do not count. Then:
+ */
+void gp_http_close(gp_http_server *s);
+bool gp_http_busy(gp_http_server *s);
 /* Stops accepting, waits for running handlers (their gp_http_canceled turns true), frees. */
 void gp_http_stop(gp_http_server *s);
 /* Reads the TLS files and tokens again, which otherwise happens by itself soon after a change. A failure
@@ -152,7 +159,8 @@ void gp_http_error(gp_http_response *res, int status, const char *fmt, ...)
 
 /*
  * Server-sent events (WHATWG HTML, 9.2): a handler may, instead of filling *res, begin a stream and send
- * events until it returns. send gives GP_ECANCELED once the peer is gone. Data is one line of JSON.
+ * events until it returns. send gives GP_ECANCELED once the peer is gone, or the server is stopping; then the
+ * event is sent all the same, so that a stream can say how it ends. Data is one line of JSON.
  */
 typedef struct gp_http_stream gp_http_stream;
 gp_code gp_http_stream_begin(gp_http_request *req, gp_http_stream **out, gp_error *err);

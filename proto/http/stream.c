@@ -14,9 +14,14 @@ bool gp_http_peer_gone(const gp_http_request *req)
     return req->fd < 0 || (poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)));
 }
 
+static bool is_stopping(const gp_http_request *req)
+{
+    return atomic_load(&req->server->stopping);
+}
+
 bool gp_http_canceled(const gp_http_request *req)
 {
-    return atomic_load(&req->server->stopping) || gp_http_peer_gone(req);
+    return is_stopping(req) || gp_http_peer_gone(req);
 }
 
 /* Waits for the other side, at most LOOK_MS; req->lock is held. */
@@ -84,18 +89,18 @@ gp_code gp_http_stream_event(gp_http_stream *s, const char *event, const gp_buf 
     if (data->failed)
         return gp_fail(err, GP_ENOMEM, "out of memory for an event");
     pthread_mutex_lock(&req->lock);
-    while (s->pending.len > PENDING_MAX && !req->gone) {
+    while (s->pending.len > PENDING_MAX && !req->gone && !is_stopping(req)) {
         wait_change(req);
-        if (gp_http_canceled(req))
-            req->gone = true;
+        req->gone |= gp_http_peer_gone(req);
     }
-    if (gp_http_canceled(req))
-        req->gone = true;
+    req->gone |= gp_http_peer_gone(req);
     gp_code rc = GP_OK;
+    if (!req->gone)
+        put_event(&s->pending, event, data);
     if (req->gone)
         rc = gp_fail(err, GP_ECANCELED, "the client is gone");
-    else
-        put_event(&s->pending, event, data);
+    else if (is_stopping(req))
+        rc = gp_fail(err, GP_ECANCELED, "the server is stopping");
     if (s->pending.failed) {
         req->gone = true;
         rc = gp_fail(err, GP_ENOMEM, "out of memory for an event");

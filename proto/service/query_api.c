@@ -56,6 +56,13 @@ static void answer_failure(const gp_http_request *req, gp_http_response *res, co
     gp_problem_free(&own);
 }
 
+/* A client that is gone never hears of it; whoever still waits can ask again. */
+static void name_cancellation(gp_code rc, gp_problem *p)
+{
+    if (rc == GP_ECANCELED && !p->status)
+        gp_problem_set(p, 503, "the service is stopping, and gave the query up: ask again");
+}
+
 static bool canceled(void *req)
 {
     return gp_http_canceled(req);
@@ -68,7 +75,9 @@ static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_re
     gp_error err = GP_ERROR_INIT;
     gp_query_hooks hooks = hooks_of(req, req);
     hooks.canceled = canceled;
-    if (gp_query_run(r, args, &hooks, &result, &p, &err) == GP_OK) {
+    gp_code rc = gp_query_run(r, args, &hooks, &result, &p, &err);
+    name_cancellation(rc, &p);
+    if (rc == GP_OK) {
         gp_buf json = GP_BUF_INIT;
         gp_result_to_json(&result, &json);
         gp_http_answer(req, res, 200, &result_schema, &json);
@@ -166,8 +175,12 @@ static void send_failure(const stream *s, const gp_problem *p, const char *messa
 {
     gp_problem own = GP_PROBLEM_INIT;
     gp_buf json = GP_BUF_INIT;
-    /* On a stream v4 tells the detail only, and always with status 500. */
+    /* On a stream v4 tells the detail only, and always with status 500; what is wrong of the query is more.
+     */
     gp_problem_set(&own, 500, "%s", p->detail ? p->detail : message);
+    for (size_t i = 0; i < p->n_errors; i++)
+        gp_problem_add(&own, p->errors[i].location, p->errors[i].value, "%s",
+                       p->errors[i].message ? p->errors[i].message : "");
     gp_problem_to_json(&own, &json);
     send_event(s, "queryError", &json);
     gp_buf_free(&json);
@@ -183,7 +196,9 @@ static void run_stream(const gp_query_runner *r, stream *s, gp_args *args)
     hooks.canceled = stream_canceled;
     hooks.keepalive = stream_keepalive;
     hooks.partial = stream_partial;
-    if (gp_query_run(r, args, &hooks, &result, &p, &err) == GP_OK)
+    gp_code rc = gp_query_run(r, args, &hooks, &result, &p, &err);
+    name_cancellation(rc, &p);
+    if (rc == GP_OK)
         send_result(s, "finalResult", &result);
     else
         send_failure(s, &p, err.msg);

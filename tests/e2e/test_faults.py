@@ -2,6 +2,7 @@
 answer is complete and exact, or names exactly the hosts that are missing and is exact over the others."""
 
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -334,12 +335,12 @@ class Faults(TestCase):
                 try:
                     status, _, body = http_request(path, "POST", "/_query", {
                         "query": "sip,dip,dport,proto", "query_hosts": "any", "num_results": 50, "sum_hosts": True, **RANGE})
-                except (OSError, http.client.HTTPException):
+                except OSError:  # nobody has taken the question
                     seen["refused"] += 1
                     time.sleep(0.05)
                     continue
-                if status in (500, 503):
-                    seen["refused"] += 1
+                except http.client.HTTPException as e:
+                    seen["wrong"].append(repr(e))
                     continue
                 try:
                     self.assertEqual(200, status, body)
@@ -361,6 +362,63 @@ class Faults(TestCase):
             t.join()
         self.assertEqual([], seen["wrong"][:1])
         self.assertGreater(seen["good"], 10)
+
+    @contextlib.contextmanager
+    def running(self, path):
+        """A stream and a plain query that wait for a host; what became of them is in the dictionary afterwards."""
+        question = {"query": "sip,dip,dport,proto", "query_hosts": "any", "num_results": 10**9, "sum_hosts": True, **RANGE}
+        came = {}
+
+        def plain():
+            came["status"], _, came["body"] = http_request(path, "POST", "/_query", question)
+        thread = threading.Thread(target=plain)
+        stream = Stream(path, question)
+        thread.start()
+        wait_until("two queries run", lambda: "global_query_queries_running 2\n" in http_request(path, "GET", "/metrics")[2])
+        yield came
+        came["events"] = list(stream.events())
+        stream.close()
+        thread.join()
+
+    def test_a_stop_lets_queries_end(self):
+        daemon, path = self.start("leaving", self.addresses, timeout=60)
+        idle = lab._UnixConnection(path)  # pylint: disable=protected-access
+        idle.request("GET", "/-/health")
+        idle.getresponse().read()
+
+        def is_refused():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+                return s.connect_ex(path) == errno.ECONNREFUSED
+        with contextlib.ExitStack() as waiting:
+            waiting.enter_context(self.stopped("b"))
+            with self.running(path) as came:
+                daemon.signal(signal.SIGTERM)
+                wait_until("nobody is let in", is_refused)
+                time.sleep(0.5)
+                self.assertIsNone(daemon.process.poll(), daemon.output())
+                waiting.close()  # the host goes on
+        self.assertEqual(200, came["status"], came["body"])
+        self.check(json.loads(came["body"]))
+        self.assertEqual("finalResult", came["events"][-1][0])
+        self.check(came["events"][-1][1])
+        self.assertEqual(0, daemon.process.wait(5), daemon.output())
+        idle.close()
+
+    def test_a_stop_gives_queries_up_in_the_end(self):
+        for again, grace in ((False, "300ms"), (True, "1m")):
+            daemon, path = self.start(f"leaving-{grace}", self.addresses, f"--server.shutdowngraceperiod={grace}", timeout=60)
+            with self.stopped("b"):
+                with self.running(path) as came:
+                    daemon.signal(signal.SIGTERM)
+                    if again:
+                        time.sleep(0.3)
+                        daemon.signal(signal.SIGTERM)
+                self.assertEqual(503, came["status"], came["body"])
+                self.assertIn("the service is stopping", came["body"])
+                self.assertEqual("queryError", came["events"][-1][0])
+                self.assertIn("the service is stopping", came["events"][-1][1]["detail"])
+                self.assertEqual(0, daemon.process.wait(5), daemon.output())
+            self.assertIn("a second signal" if again else "server.shutdowngraceperiod is over", daemon.output())
 
     def test_many_queries_at_once(self):
         """No failure, and nobody waits for long while others are served."""

@@ -121,6 +121,22 @@ static void endless(gp_http_request *req, gp_http_response *res, void *ctx)
     gp_buf_free(&data);
 }
 
+/* Tells on its stream that it was stopped. */
+static void last_words(gp_http_request *req, gp_http_response *res, void *ctx)
+{
+    (void)res;
+    fixture *f = ctx;
+    gp_http_stream *s;
+    gp_buf data = GP_BUF_INIT;
+    gp_buf_puts(&data, "stopped");
+    assert_int_equal(gp_http_stream_begin(req, &s, NULL), GP_OK);
+    atomic_fetch_add(&f->entered, 1);
+    while (!gp_http_canceled(req))
+        nap();
+    assert_int_equal(gp_http_stream_event(s, "end", &data, NULL), GP_ECANCELED);
+    gp_buf_free(&data);
+}
+
 static void slow_event(gp_http_request *req, gp_http_response *res, void *ctx)
 {
     (void)res;
@@ -164,6 +180,7 @@ static gp_code start(fixture *f, const char *addr, unsigned idle_s, gp_error *er
         {"GET", "/wait", wait_for_it, f, GP_HTTP_QUERY},
         {"POST", "/sse", events, f, GP_HTTP_QUERY},
         {"GET", "/endless", endless, f, GP_HTTP_QUERY},
+        {"GET", "/last-words", last_words, f, GP_HTTP_QUERY},
         {"GET", "/slow", slow, f, GP_HTTP_QUERY},
         {"GET", "/slow-event", slow_event, f, GP_HTTP_QUERY},
     };
@@ -687,6 +704,57 @@ static void stop_under_load(void **state)
     close(idle);
 }
 
+/* What runs comes to its end, nobody new is let in, and who only keeps a connection holds nothing up. */
+static void closing_lets_handlers_finish(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    pthread_t waiting;
+    void *answered;
+    assert_int_equal(start(&f, "127.0.0.1:0", 0, NULL), GP_OK);
+    int idle = dial(&f);
+    assert_int_equal(pthread_create(&waiting, NULL, perform_wait, &f), 0);
+    while (atomic_load(&f.entered) < 1)
+        nap();
+    gp_http_close(f.server);
+    call refused = {.path = "/status"};
+    assert_int_equal(perform(f.base, &refused), CURLE_COULDNT_CONNECT);
+    release(&refused);
+    assert_true(gp_http_busy(f.server));
+    atomic_store(&f.release, true);
+    pthread_join(waiting, &answered);
+    assert_non_null(answered);
+    while (gp_http_busy(f.server)) /* ctest's time limit */
+        nap();
+    assert_int_equal(atomic_load(&f.canceled), 0);
+    gp_http_stop(f.server);
+    close(idle);
+}
+
+static void *perform_last_words(void *arg)
+{
+    fixture *f = arg;
+    call c = {.path = "/last-words"};
+    bool told = perform(f->base, &c) == CURLE_OK && strstr(c.answer.data, "event: end\ndata: stopped\n\n");
+    release(&c);
+    return told ? f : NULL;
+}
+
+static void a_stop_is_told_on_streams(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    pthread_t listening;
+    void *told;
+    assert_int_equal(start(&f, "127.0.0.1:0", 0, NULL), GP_OK);
+    assert_int_equal(pthread_create(&listening, NULL, perform_last_words, &f), 0);
+    while (atomic_load(&f.entered) < 1)
+        nap();
+    gp_http_stop(f.server);
+    pthread_join(listening, &told);
+    assert_non_null(told);
+}
+
 static void address_in_use(void **state)
 {
     fixture *f = *state;
@@ -767,6 +835,8 @@ int main(void)
         cmocka_unit_test(trickling_client_is_cut_off),
         cmocka_unit_test(one_client_gets_its_share_of_connections),
         cmocka_unit_test(stop_under_load),
+        cmocka_unit_test(closing_lets_handlers_finish),
+        cmocka_unit_test(a_stop_is_told_on_streams),
         WITH_SERVER(address_in_use),
         cmocka_unit_test(unix_socket),
     };
