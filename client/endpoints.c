@@ -1,6 +1,7 @@
 #include "client/endpoints.h"
 
 #include "client/gpclient.h"
+#include "proto/base/strlist.h"
 #include "proto/query/timeparse.h"
 #include "proto/yaml/yaml.h"
 
@@ -72,6 +73,23 @@ static gp_code read_endpoint(const gp_yaml_entry *entry, gp_endpoint *e, gp_erro
     return rc;
 }
 
+/* Out of memory the warning is lost, and nothing else. */
+static void warn(void *endpoints, const char *sentence)
+{
+    gp_endpoints *e = endpoints;
+    (void)gp_strlist_add(&e->warnings, &e->n_warnings, sentence, NULL);
+}
+
+/* "log" is v4's, and nothing here; its "scheme" and "key" would be missed. */
+static void warn_unknown(const gp_yaml_node *host, gp_endpoints *out)
+{
+    static const char *const known[] = {"addr",   "timeout",  "token_file", "hosts", "tls",
+                                        "tls.ca", "tls.cert", "tls.key",    "log"};
+    static const char *const tls[] = {"ca", "cert", "key"};
+    gp_yaml_unknown(host, known, sizeof known / sizeof *known, warn, out);
+    gp_yaml_unknown(gp_yaml_get(host, "tls"), tls, sizeof tls / sizeof *tls, warn, out);
+}
+
 static gp_code read_all(const gp_yaml_node *root, gp_endpoints *out, gp_error *err)
 {
     gp_code rc = gp_yaml_expect(root, GP_YAML_MAP, err);
@@ -80,8 +98,10 @@ static gp_code read_all(const gp_yaml_node *root, gp_endpoints *out, gp_error *e
     out->items = calloc(root->n ? root->n : 1, sizeof *out->items);
     if (!out->items)
         return gp_fail(err, GP_ENOMEM, "out of memory for the endpoints");
-    for (size_t i = 0; i < root->n && rc == GP_OK; i++)
+    for (size_t i = 0; i < root->n && rc == GP_OK; i++) {
         rc = read_endpoint(&root->entries[i], &out->items[out->n++], err);
+        warn_unknown(root->entries[i].value, out);
+    }
     if (rc == GP_OK && out->n)
         qsort(out->items, out->n, sizeof *out->items, by_host);
     return rc;
@@ -171,6 +191,7 @@ void gp_endpoints_free(gp_endpoints *e)
         free(e->items[i].hosts);
     }
     free(e->items);
+    gp_strlist_free(e->warnings, e->n_warnings);
     *e = (gp_endpoints){0};
 }
 

@@ -34,6 +34,8 @@ typedef struct gp_endpoint {
 typedef struct gp_endpoints {
     gp_endpoint *items; /* sorted by host */
     size_t n;
+    char **warnings; /* one sentence each: keys that nobody knows */
+    size_t n_warnings;
 } gp_endpoints;
 
 /* With the tokens that it names files for. */

@@ -340,6 +340,45 @@ enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
 
 /* ---- file ---------------------------------------------------------------------------------------------- */
 
+/* Out of memory the warning is lost, and nothing else. */
+static void warn(void *config, const char *sentence)
+{
+    gp_gq_config *c = config;
+    (void)gp_strlist_add(&c->warnings, &c->n_warnings, sentence, NULL);
+}
+
+/* A setting that is mistyped does nothing, which nobody would notice. */
+static void warn_unknown(gp_gq_config *c, const gp_yaml_node *root)
+{
+    static const char *const sections[] = {"",
+                                           "logging",
+                                           "hosts",
+                                           "hosts.resolver",
+                                           "querier",
+                                           "querier.breaker",
+                                           "querier.tls",
+                                           "server",
+                                           "server.limits",
+                                           "server.query_rate_limit",
+                                           "server.socket",
+                                           "server.tls",
+                                           "security",
+                                           "openapi",
+                                           "profiling",
+                                           "tracing",
+                                           "tracing.collector"};
+    static const char *const resolver[] = {"type", "config"};
+    const char *keys[N_SETTINGS + 1];
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        keys[i] = settings[i].name;
+    keys[N_SETTINGS] = "hosts.resolvers";
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        gp_yaml_unknown_below(root, sections[i], keys, N_SETTINGS + 1, warn, c);
+    const gp_yaml_node *resolvers = gp_yaml_find(root, "hosts.resolvers");
+    for (size_t i = 0; resolvers && i < resolvers->n; i++)
+        gp_yaml_unknown(resolvers->entries[i].value, resolver, sizeof resolver / sizeof *resolver, warn, c);
+}
+
 static gp_code read_resolvers(gp_gq_config *c, const gp_yaml_node *list, gp_error *err)
 {
     gp_code rc = gp_yaml_expect(list, GP_YAML_LIST, err);
@@ -383,6 +422,7 @@ static gp_code read_file(gp_gq_config *c, const char *path, gp_error *err)
     rc = read_resolvers(c, gp_yaml_find(root, "hosts.resolvers"), err);
     for (size_t i = 0; i < N_SETTINGS && rc == GP_OK; i++)
         rc = read_setting(c, &settings[i], gp_yaml_find(root, settings[i].name), err);
+    warn_unknown(c, root);
     gp_yaml_free(doc);
     return rc;
 }
@@ -567,5 +607,6 @@ void gp_gq_config_free(gp_gq_config *c)
     free(c->tls_client_scopes);
     free(c->spec_outfile);
     gp_strlist_free(c->cors_origins, c->n_cors_origins);
+    gp_strlist_free(c->warnings, c->n_warnings);
     *c = (gp_gq_config){0};
 }

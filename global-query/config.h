@@ -68,6 +68,8 @@ typedef struct gp_gq_config {
     int64_t request_timeout_ns;                                                /* 0: default */
     double max_req_per_sec;                                                    /* queries; 0: no limit */
     int64_t max_burst;
+    char **warnings; /* of the file, one sentence each: keys that nobody knows */
+    size_t n_warnings;
     char *spec_outfile; /* write the OpenAPI document there and exit */
 } gp_gq_config;
 

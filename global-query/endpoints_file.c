@@ -54,6 +54,8 @@ static gp_code load_content(const char *path, bool nanomsg, gp_log *log, void **
         rc = gp_endpoints_assume_nanomsg(&c->list, err);
     if (rc == GP_OK)
         rc = watch_tokens(c, log, err);
+    for (size_t i = 0; i < c->list.n_warnings; i++)
+        gp_log_warn(log, c->list.warnings[i]);
     if (rc != GP_OK) {
         free_content(c);
         return rc;

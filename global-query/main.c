@@ -159,6 +159,8 @@ static int serve(const gp_gq_config *cfg)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    for (size_t i = 0; i < cfg->n_warnings; i++)
+        gp_log_warn(log, cfg->warnings[i]);
     int status = EXIT_SUCCESS;
     if (gp_gq_start(&service, cfg, log, &err) == GP_OK) {
         int sig;

@@ -427,3 +427,25 @@ void gp_yaml_unknown(const gp_yaml_node *map, const char *const *known, size_t n
     }
     gp_buf_free(&path);
 }
+
+void gp_yaml_unknown_below(const gp_yaml_node *root, const char *section, const char *const *keys, size_t n,
+                           void (*report)(void *ctx, const char *sentence), void *ctx)
+{
+    enum { MOST = 256, PART = 64 };
+    char parts[MOST][PART];
+    const char *known[MOST];
+    size_t n_known = 0;
+    size_t skip = strlen(section);
+    for (size_t i = 0; i < n && n_known + 2 <= MOST; i++) {
+        const char *key = keys[i];
+        if (skip && (strncmp(key, section, skip) != 0 || key[skip] != '.'))
+            continue;
+        key += skip ? skip + 1 : 0;
+        snprintf(parts[n_known], PART, "%.*s", (int)strcspn(key, "."), key);
+        known[n_known] = parts[n_known];
+        n_known++;
+        if (strchr(key, '.')) /* the dotted spelling is a key, too */
+            known[n_known++] = key;
+    }
+    gp_yaml_unknown(skip ? gp_yaml_find(root, section) : root, known, n_known, report, ctx);
+}

@@ -97,5 +97,9 @@ void gp_yaml_path(const gp_yaml_node *n, gp_buf *out);
  * nearest known key). Whether that is fatal is the caller's decision. */
 void gp_yaml_unknown(const gp_yaml_node *map, const char *const *known, size_t n,
                      void (*report)(void *ctx, const char *sentence), void *ctx);
+/* The same for the map at a path of root ("server.tls"; "" is root itself), where the n keys are all that are
+ * known, as paths from root: what follows the section in them, and its first part. */
+void gp_yaml_unknown_below(const gp_yaml_node *root, const char *section, const char *const *keys, size_t n,
+                           void (*report)(void *ctx, const char *sentence), void *ctx);
 
 #endif

@@ -330,31 +330,19 @@ static void warn_unknown_below_interfaces(loader *l, const gp_yaml_node *ifaces)
     }
 }
 
-/* Known below `section` are the next parts of all option keys that start with it. */
+/* Beside the options there are interfaces, whose keys are names. */
 static void warn_unknown_section(loader *l, const char *section)
 {
-    enum { MOST = 256, PART = 64 };
-    char parts[MOST][PART];
-    const char *known[MOST];
-    size_t n_known = 0;
+    enum { MOST = 256 };
+    const char *keys[MOST];
+    size_t n_keys = 0;
     size_t n;
     const gp_option *options = gp_config_options(&n);
-    size_t skip = strlen(section);
-    for (size_t i = 0; i < n && n_known + 3 < MOST; i++) {
-        const char *key = options[i].key;
-        if (skip && (strncmp(key, section, skip) != 0 || key[skip] != '.'))
-            continue;
-        key += skip ? skip + 1 : 0;
-        snprintf(parts[n_known], PART, "%.*s", (int)strcspn(key, "."), key);
-        known[n_known] = parts[n_known];
-        n_known++;
-        if (strchr(key, '.')) /* the dotted spelling is a key, too */
-            known[n_known++] = key;
-    }
-    if (!skip || strcmp(section, "retention") == 0)
-        known[n_known++] = "interfaces";
-    const gp_yaml_node *root = gp_yaml_root(l->file);
-    gp_yaml_unknown(skip ? gp_yaml_find(root, section) : root, known, n_known, warn, l);
+    for (size_t i = 0; i < n && n_keys + 2 < MOST; i++)
+        keys[n_keys++] = options[i].key;
+    keys[n_keys++] = "interfaces";
+    keys[n_keys++] = "retention.interfaces";
+    gp_yaml_unknown_below(gp_yaml_root(l->file), section, keys, n_keys, warn, l);
 }
 
 static void warn_unknown(loader *l)

@@ -85,6 +85,13 @@ static void endpoints_are_checked(void **state)
     assert_true(gp_endpoints_find(&e, "b")->timeout_ns == INT64_C(5000000000));
     assert_true(gp_endpoints_find(&e, "a")->timeout_ns == INT64_C(30000000000));
     assert_null(gp_endpoints_find(&e, "c"));
+    assert_int_equal(e.n_warnings, 0);
+    gp_endpoints_free(&e);
+    static const char slips[] = "a: {addr: 'h:1', timeot: 1s, tls: {crt: x}}\n";
+    assert_int_equal(gp_endpoints_parse("e.yaml", slips, strlen(slips), &e, &err), GP_OK);
+    assert_int_equal(e.n_warnings, 2);
+    assert_string_equal(e.warnings[0], "e.yaml:1:18: unknown key 'a.timeot' (did you mean 'timeout'?)");
+    assert_string_equal(e.warnings[1], "e.yaml:1:36: unknown key 'a.tls.crt' (did you mean 'cert'?)");
     gp_endpoints_free(&e);
     static const char *const bad[] = {"a: {timeout: 5s}", "a: {addr: nohost}",
                                       "a: {addr: 'h:1', timeout: soon}", "- a"};
@@ -944,6 +951,40 @@ static void tokens_for_hosts_are_read_again(void **state)
     gp_tempdir_remove(dir);
 }
 
+static void unknown_keys_are_told(void **state)
+{
+    (void)state;
+    static const char file[] = "bogus: 1\n"
+                               "querier: {deadlin: 5s, config: x, tls: {c: y}}\n"
+                               "server: {token: x, 'limits.max_body': 2048}\n"
+                               "hosts: {resolvers: [{type: string, conf: z}]}\n";
+    static const char *const want[] = {
+        "config.yaml:1:1: unknown key 'bogus'", "'querier.deadlin' (did you mean 'deadline'?)",
+        "'querier.tls.c'", "'server.token' (did you mean 'tokens'?)", "'hosts.resolvers[0].conf'"};
+    enum { N = sizeof want / sizeof want[0] };
+    char dir[GP_TEMPDIR_LEN];
+    char path[128];
+    gp_gq_command command;
+    gp_gq_config cfg;
+    gp_error err = GP_ERROR_INIT;
+    gp_tempdir_make(dir);
+    snprintf(path, sizeof path, "%s/config.yaml", dir);
+    write_file(path, file);
+    char *argv[] = {"global-query", "server", "--config", path, NULL};
+    if (gp_gq_config_load(4, argv, &command, &cfg, &err) != GP_OK)
+        fail_msg("%s", err.msg);
+    gp_buf all = GP_BUF_INIT;
+    for (size_t i = 0; i < cfg.n_warnings; i++)
+        gp_buf_printf(&all, "%s\n", cfg.warnings[i]);
+    for (size_t i = 0; i < N; i++)
+        if (!all.data || !strstr(all.data, want[i]))
+            fail_msg("'%s' is not among\n%s", want[i], all.data ? all.data : "");
+    assert_int_equal(cfg.n_warnings, N);
+    gp_buf_free(&all);
+    gp_gq_config_free(&cfg);
+    gp_tempdir_remove(dir);
+}
+
 static void wrong_settings_are_named(void **state)
 {
     (void)state;
@@ -972,9 +1013,9 @@ static void wrong_settings_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest alone[] = {
-        cmocka_unit_test(hosts_are_resolved),       cmocka_unit_test(endpoints_are_checked),
-        cmocka_unit_test(a_pace_follows_its_host),  cmocka_unit_test(wrong_settings_are_named),
-        cmocka_unit_test(unknown_groups_are_named),
+        cmocka_unit_test(hosts_are_resolved),      cmocka_unit_test(endpoints_are_checked),
+        cmocka_unit_test(a_pace_follows_its_host), cmocka_unit_test(wrong_settings_are_named),
+        cmocka_unit_test(unknown_keys_are_told),   cmocka_unit_test(unknown_groups_are_named),
     };
     const struct CMUnitTest fleets[] = {
         cmocka_unit_test(a_bad_host_never_spoils_the_answer),
