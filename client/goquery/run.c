@@ -318,19 +318,29 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const gp_host_status *)a)->host, ((const gp_host_status *)b)->host);
 }
 
+static void put_host_status(const gp_host_status *h, gp_buf *out)
+{
+    gp_buf_puts(out, "Host ");
+    gp_fmt_text(out, h->host);
+    gp_buf_printf(out, " returned with error \"%s\": ", gp_status_name(h->code));
+    gp_fmt_text(out, h->message ? h->message : "");
+    gp_buf_putc(out, '\n');
+}
+
 static void print_statuses(gp_result *r)
 {
+    gp_buf text = GP_BUF_INIT;
     if (r->status != GP_STATUS_OK)
         printf("Status \"%s\": %s\n", gp_status_name(r->status), r->status_message ? r->status_message : "");
     if (r->n_hosts <= 1)
         return;
     qsort(r->hosts, r->n_hosts, sizeof *r->hosts, by_name);
-    for (size_t i = 0; i < r->n_hosts; i++) {
-        const gp_host_status *h = &r->hosts[i];
-        if (h->code != GP_STATUS_OK)
-            printf("Host %s returned with error \"%s\": %s\n", h->host, gp_status_name(h->code),
-                   h->message ? h->message : "");
-    }
+    for (size_t i = 0; i < r->n_hosts; i++)
+        if (r->hosts[i].code != GP_STATUS_OK)
+            put_host_status(&r->hosts[i], &text);
+    if (text.len)
+        fputs(text.data, stdout);
+    gp_buf_free(&text);
 }
 
 static bool has_failed(const gp_host_status *h)

@@ -165,31 +165,34 @@ static double percent(uint64_t part, uint64_t whole)
     return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static void put_addr(const gp_addr *a, const gp_dns_names *names, gp_buf *out)
+/* How names that others have given are written. */
+typedef void put_name(gp_buf *out, const char *name);
+
+static void put_addr(const gp_addr *a, const gp_dns_names *names, put_name *put, gp_buf *out)
 {
     char text[GP_ADDR_STRLEN];
     const char *name = names ? gp_dns_name(names, a) : NULL;
     gp_addr_format(a, text);
-    gp_buf_puts(out, name ? name : a->len ? text : "invalid IP");
+    put(out, name ? name : a->len ? text : "invalid IP");
 }
 
-static void put_attribute(column col, const gp_row *r, const gp_dns_names *names, gp_buf *out)
+static void put_attribute(column col, const gp_row *r, const gp_dns_names *names, put_name *put, gp_buf *out)
 {
     switch (col) {
     case C_HOST:
-        gp_buf_puts(out, r->host ? r->host : "");
+        put(out, r->host ? r->host : "");
         break;
     case C_HOSTID:
-        gp_buf_puts(out, r->hostid ? r->hostid : "");
+        put(out, r->hostid ? r->hostid : "");
         break;
     case C_IFACE:
-        gp_buf_puts(out, r->iface ? r->iface : "");
+        put(out, r->iface ? r->iface : "");
         break;
     case C_SIP:
-        put_addr(&r->sip, names, out);
+        put_addr(&r->sip, names, put, out);
         break;
     case C_DIP:
-        put_addr(&r->dip, names, out);
+        put_addr(&r->dip, names, put, out);
         break;
     case C_DPORT:
         gp_buf_u64(out, r->dport);
@@ -225,7 +228,7 @@ static void put_txt(column col, const gp_row *r, const gp_counters *totals, cons
         if (col == C_TIME)
             gp_fmt_time(out, r->ts);
         else
-            put_attribute(col, r, names, out);
+            put_attribute(col, r, names, gp_fmt_text, out);
     }
 }
 
@@ -319,8 +322,10 @@ static void put_ifaces(const gp_result *r, bool as_column, gp_buf *out)
     gp_buf_puts(out, "\t: ");
     if (as_column)
         gp_buf_printf(out, "%zu queried", r->n_ifaces);
-    for (size_t i = 0; i < r->n_ifaces && !as_column; i++)
-        gp_buf_printf(out, "%s%s", i ? "," : "", r->ifaces[i]);
+    for (size_t i = 0; i < r->n_ifaces && !as_column; i++) {
+        gp_buf_puts(out, i ? "," : "");
+        gp_fmt_text(out, r->ifaces[i]);
+    }
     if (fleet) {
         size_t n[GP_STATUS_ERROR + 1] = {0};
         for (size_t i = 0; i < r->n_hosts; i++)
@@ -339,9 +344,15 @@ static bool has_warning(const gp_host_status *h)
 size_t gp_report_warnings(const gp_result *r, const char *first, const char *more, size_t most, gp_buf *out)
 {
     size_t n = 0;
-    for (size_t i = 0; i < r->n_hosts; i++)
-        if (has_warning(&r->hosts[i]) && n++ < most)
-            gp_buf_printf(out, "%s%s: %s\n", n == 1 ? first : more, r->hosts[i].host, r->hosts[i].message);
+    for (size_t i = 0; i < r->n_hosts; i++) {
+        if (!has_warning(&r->hosts[i]) || n++ >= most)
+            continue;
+        gp_buf_puts(out, n == 1 ? first : more);
+        gp_fmt_text(out, r->hosts[i].host);
+        gp_buf_puts(out, ": ");
+        gp_fmt_text(out, r->hosts[i].message);
+        gp_buf_putc(out, '\n');
+    }
     return n;
 }
 
@@ -379,8 +390,11 @@ static void put_footer(const gp_result *r, const gp_report_options *o, gp_buf *o
     gp_buf_puts(out, "Sorted by\t: ");
     put_describe(o->sort_by, o->direction, out);
     gp_buf_putc(out, '\n');
-    if (r->condition && *r->condition)
-        gp_buf_printf(out, "Conditions\t: %s\n", r->condition);
+    if (r->condition && *r->condition) {
+        gp_buf_puts(out, "Conditions\t: ");
+        gp_fmt_text(out, r->condition);
+        gp_buf_putc(out, '\n');
+    }
     gp_buf_puts(out, "Query stats\t: displayed top ");
     gp_fmt_count_small(out, r->hits_displayed, false);
     gp_buf_puts(out, " hits out of ");
@@ -453,7 +467,7 @@ static void put_csv_value(column col, const gp_row *r, const gp_counters *totals
     } else if (col == C_TIME) {
         gp_buf_i64(field, r->ts);
     } else {
-        put_attribute(col, r, names, field);
+        put_attribute(col, r, names, gp_buf_puts, field);
     }
 }
 

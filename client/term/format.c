@@ -84,3 +84,28 @@ void gp_fmt_time(gp_buf *out, int64_t unix_sec)
     else
         gp_buf_i64(out, unix_sec);
 }
+
+/* The control character at s: of ASCII, or one of U+0080 to U+009F; 0: none. *len is its length. */
+static unsigned control_at(const unsigned char *s, size_t *len)
+{
+    *len = s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f ? 2 : 1;
+    if (*len == 2)
+        return s[1];
+    return s[0] < 0x20 || s[0] == 0x7f ? s[0] : 0;
+}
+
+void gp_fmt_text(gp_buf *out, const char *s)
+{
+    const char *plain = s;
+    while (*s) {
+        size_t len;
+        unsigned control = control_at((const unsigned char *)s, &len);
+        if (control) {
+            gp_buf_add(out, plain, (size_t)(s - plain));
+            gp_buf_printf(out, "\\u%04x", control);
+            plain = s + len;
+        }
+        s += len;
+    }
+    gp_buf_add(out, plain, (size_t)(s - plain));
+}

@@ -23,6 +23,9 @@ void gp_fmt_size_small(gp_buf *out, uint64_t bytes, bool align);
 void gp_fmt_duration_exact(gp_buf *out, int64_t ns);
 /* Rounded to milliseconds, with days in front where there are any: "2d1h0m0s". */
 void gp_fmt_duration(gp_buf *out, int64_t ns);
+/* What others have named or said: control characters, which a terminal would obey, are shown as in JSON
+ * ("\u001b"). */
+void gp_fmt_text(gp_buf *out, const char *s);
 /* ns rounded to a multiple of unit (> 0), halves away from zero. */
 int64_t gp_round_ns(int64_t ns, int64_t unit);
 /* Local time: "2006-01-02 15:04:05". */

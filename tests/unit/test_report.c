@@ -61,6 +61,36 @@ static void warnings_stand_in_the_footer(void **state)
     gp_buf_free(&out);
 }
 
+/* Names and words of hosts must not steer a terminal, or forge a line; programs get what there is. */
+static void control_characters_are_shown(void **state)
+{
+    (void)state;
+    static const char name[] = "\x1b[2J\xc2\x9b"
+                               "1\tm\n\x7f\xc3\xbc";
+    static const char shown[] = "\\u001b[2J\\u009b1\\u0009m\\u000a\\u007f\xc3\xbc";
+    gp_query_type type;
+    gp_result r;
+    gp_buf out = GP_BUF_INIT;
+    assert_int_equal(gp_query_type_parse("hostname,iface,sip", &type, NULL), GP_OK);
+    const gp_report_options opt = {.type = &type, .direction = GP_DIR_SUM, .sort_by = GP_SORT_BYTES};
+    fill(&r, 0);
+    r.rows[0].host = r.rows[0].iface = gp_result_intern(&r, name);
+    r.condition = gp_result_intern(&r, name);
+    gp_result_set_host(&r, name, GP_STATUS_OK, name, NULL);
+    gp_report_txt(&r, &opt, &out);
+    for (const char *c = out.data; *c; c++)
+        assert_true(*c == '\n' || ((unsigned char)*c >= 0x20 && *c != 0x7f));
+    size_t n = 0;
+    for (const char *at = out.data; (at = strstr(at, shown)); at++)
+        n++;
+    assert_int_equal(n, 5); /* host, interface, condition, and the warning's host and words */
+    gp_buf_clear(&out);
+    gp_report_csv(&r, &opt, &out);
+    assert_non_null(strstr(out.data, "\x1b[2J"));
+    gp_buf_free(&out);
+    gp_result_free(&r);
+}
+
 static void csv_has_none(void **state)
 {
     (void)state;
@@ -76,6 +106,7 @@ int main(void)
     tzset();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(warnings_stand_in_the_footer),
+        cmocka_unit_test(control_characters_are_shown),
         cmocka_unit_test(csv_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
