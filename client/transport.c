@@ -282,9 +282,11 @@ static gp_code code_of_status(long status)
 static void describe(const gp_refusal *r, const gp_problem *problem, gp_buf *out)
 {
     if (problem && (problem->detail || problem->n_errors)) {
-        gp_buf_puts(out, problem->detail ? problem->detail : "");
+        const char *detail = problem->detail ? problem->detail : "";
+        gp_buf_puts(out, detail);
         for (size_t i = 0; i < problem->n_errors && problem->errors[i].message; i++)
-            gp_buf_printf(out, "%s%s", i ? "; " : out->len ? ": " : "", problem->errors[i].message);
+            if (!strstr(detail, problem->errors[i].message))
+                gp_buf_printf(out, "%s%s", i ? "; " : out->len ? ": " : "", problem->errors[i].message);
         return;
     }
     cJSON *root = cJSON_ParseWithLength(r->len ? r->text : "", r->len);

@@ -47,6 +47,7 @@ typedef struct fleet_query {
     gp_topk *topk;
     asked_host *hosts;
     size_t n_hosts;
+    const char **names; /* of the hosts, sorted */
     turn *turns;
     gp_fanout_host *list; /* of this round */
     size_t *index;        /* of the list's hosts in `hosts` */
@@ -192,18 +193,32 @@ static gp_code add_host(fleet_query *q, const gp_named_host *named, gp_error *er
     return h->below.failed ? gp_fail(err, GP_ENOMEM, "out of memory for the names of hosts") : GP_OK;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_asked(const fleet_query *q, const char *name)
+{
+    return bsearch(&name, q->names, q->n_hosts, sizeof *q->names, by_text) != NULL;
+}
+
 static gp_code find_hosts(fleet_query *q, const gp_host_list *list, gp_error *err)
 {
     size_t n = list->n;
     gp_code rc = GP_OK;
     q->hosts = calloc(n + 1, sizeof *q->hosts);
+    q->names = calloc(n + 1, sizeof *q->names);
     q->turns = calloc(n + 1, sizeof *q->turns);
     q->list = calloc(n + 1, sizeof *q->list);
     q->index = calloc(n + 1, sizeof *q->index);
-    if (!q->hosts || !q->turns || !q->list || !q->index)
+    if (!q->hosts || !q->names || !q->turns || !q->list || !q->index)
         return gp_fail(err, GP_ENOMEM, "out of memory for asking %zu hosts", n);
     for (size_t i = 0; i < n && rc == GP_OK; i++)
         rc = add_host(q, &list->items[i], err);
+    for (size_t i = 0; i < q->n_hosts; i++)
+        q->names[i] = q->hosts[i].name;
+    qsort(q->names, q->n_hosts, sizeof *q->names, by_text);
     take_turns(q);
     return rc;
 }
@@ -272,15 +287,27 @@ static gp_code make_args(fleet_query *q, const gp_args *args, gp_error *err)
 
 /* ---- results ------------------------------------------------------------------------------------------- */
 
+/* A sensor speaks for itself, and gives its name; aggregators speak for those below them, and do not. */
+static bool is_of_sensor(const gp_result *answer)
+{
+    return answer->hostname && *answer->hostname;
+}
+
 /* By what name to ask for this host only: that of the endpoint, and of a host below another aggregator, the
  * aggregator's name for it behind the endpoint's. Aggregators of v4 have no such names. */
 static void put_endpoint(const fleet_query *q, size_t i, const gp_host_status *s, gp_buf *out)
 {
     const gp_result *answer = gp_topk_summary(q->topk, i);
-    bool is_below = answer && answer->narrows && !(answer->hostname && *answer->hostname);
+    bool is_below = answer && answer->narrows && answer->n_hosts > 0 && !is_of_sensor(answer);
     gp_buf_puts(out, q->hosts[i].name);
     if (is_below)
         gp_buf_printf(out, "/%s", s->endpoint ? s->endpoint : s->host);
+}
+
+/* What we know of a host that we asked is not for another one to say. */
+static bool is_anothers(const fleet_query *q, size_t i, const char *name)
+{
+    return strcmp(name, q->hosts[i].name) != 0 && is_asked(q, name);
 }
 
 /* A host's status under its own name; where another host has that name, behind the name by which it was
@@ -290,7 +317,7 @@ static gp_code add_status(const fleet_query *q, size_t i, const gp_host_status *
 {
     gp_buf name = GP_BUF_INIT;
     gp_buf endpoint = GP_BUF_INIT;
-    bool taken = gp_result_host(out, s->host) != NULL;
+    bool taken = gp_result_host(out, s->host) || is_anothers(q, i, s->host);
     gp_buf_printf(&name, "%s%s%s", taken ? q->hosts[i].name : "", taken ? "/" : "", s->host);
     put_endpoint(q, i, s, &endpoint);
     gp_code rc = GP_OK;
@@ -309,19 +336,51 @@ static gp_code add_status(const fleet_query *q, size_t i, const gp_host_status *
     return rc;
 }
 
+/* A host that says nothing of itself, or of those below it, is told all the same. */
+static gp_host_status own_status(const fleet_query *q, size_t i, const gp_result *answer)
+{
+    const char *name = is_of_sensor(answer) ? answer->hostname : q->hosts[i].name;
+    const gp_host_status *said = is_of_sensor(answer) ? gp_result_host(answer, name) : NULL;
+    return said ? *said
+                : (gp_host_status){.host = name, .code = answer->status, .message = answer->status_message};
+}
+
+/* What we have seen ourselves: of hosts that failed, and of sensors. */
+static gp_code add_own_status(const fleet_query *q, size_t i, gp_result *out, gp_error *err)
+{
+    const gp_result *answer = gp_topk_summary(q->topk, i);
+    gp_code rc = GP_OK;
+    if (answer && (is_of_sensor(answer) || answer->n_hosts == 0)) {
+        const gp_host_status s = own_status(q, i, answer);
+        rc = add_status(q, i, &s, out, err);
+    }
+    if (rc == GP_OK && q->hosts[i].why) {
+        const gp_host_status s = {
+            .host = q->hosts[i].name, .code = q->hosts[i].failure, .message = q->hosts[i].why};
+        rc = add_status(q, i, &s, out, err);
+    }
+    return rc;
+}
+
+/* What aggregators say of hosts below them. */
+static gp_code add_statuses_below(const fleet_query *q, size_t i, gp_result *out, gp_error *err)
+{
+    const gp_result *answer = gp_topk_summary(q->topk, i);
+    gp_code rc = GP_OK;
+    if (!answer || is_of_sensor(answer))
+        return rc;
+    for (size_t k = 0; k < answer->n_hosts && rc == GP_OK; k++)
+        rc = add_status(q, i, &answer->hosts[k], out, err);
+    return rc;
+}
+
 static gp_code add_statuses(const fleet_query *q, gp_result *out, gp_error *err)
 {
     gp_code rc = GP_OK;
-    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++) {
-        const gp_result *summary = gp_topk_summary(q->topk, i);
-        for (size_t k = 0; summary && k < summary->n_hosts && rc == GP_OK; k++)
-            rc = add_status(q, i, &summary->hosts[k], out, err);
-        if (rc == GP_OK && q->hosts[i].why) {
-            const gp_host_status s = {
-                .host = q->hosts[i].name, .code = q->hosts[i].failure, .message = q->hosts[i].why};
-            rc = add_status(q, i, &s, out, err);
-        }
-    }
+    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++)
+        rc = add_own_status(q, i, out, err);
+    for (size_t i = 0; i < q->n_hosts && rc == GP_OK; i++)
+        rc = add_statuses_below(q, i, out, err);
     return rc;
 }
 
@@ -438,7 +497,7 @@ static bool is_refusal(const gp_result *r)
 /* A sensor answers for itself, whichever hosts are asked for, and gives its name. */
 static bool is_no_aggregator(const asked_host *h, const gp_result *r)
 {
-    return h->below.len && r->hostname && *r->hostname;
+    return h->below.len && is_of_sensor(r);
 }
 
 static void take_answer(fleet_query *q, size_t i, gp_result *result)
@@ -697,7 +756,7 @@ static gp_code unknown_hosts(const gp_args *args, gp_code code, gp_problem *prob
         return gp_error_prefix(err, "failed to resolve host list");
     gp_buf value = GP_BUF_INIT;
     gp_buf_json_str(&value, args->query_hosts);
-    gp_problem_set(problem, 422, "query preparation failed");
+    gp_problem_set(problem, 422, "failed to resolve host list: %s", err->msg); /* all that a stream tells */
     gp_problem_add(problem, "body.query_hosts", value.data, "%s", err->msg);
     gp_buf_free(&value);
     return GP_EINVAL;
@@ -719,6 +778,7 @@ static void free_query(fleet_query *q)
     if (q->token_handle)
         gp_watched_give(q->runner->token_file, q->token_handle);
     free(q->hosts);
+    free(q->names);
     free(q->turns);
     free(q->list);
     free(q->index);

@@ -175,12 +175,8 @@ static void send_failure(const stream *s, const gp_problem *p, const char *messa
 {
     gp_problem own = GP_PROBLEM_INIT;
     gp_buf json = GP_BUF_INIT;
-    /* On a stream v4 tells the detail only, and always with status 500; what is wrong of the query is more.
-     */
+    /* On a stream v4 tells the detail only, and always with status 500. */
     gp_problem_set(&own, 500, "%s", p->detail ? p->detail : message);
-    for (size_t i = 0; i < p->n_errors; i++)
-        gp_problem_add(&own, p->errors[i].location, p->errors[i].value, "%s",
-                       p->errors[i].message ? p->errors[i].message : "");
     gp_problem_to_json(&own, &json);
     send_event(s, "queryError", &json);
     gp_buf_free(&json);

@@ -116,8 +116,10 @@ typedef struct fake_sensor {
     gp_http_server *server;
     char request_id[GP_REQUEST_ID_MAX + 1]; /* of the last query */
     char authorization[128];
-    char peer[64];  /* who sent it */
-    bool is_sensor; /* it names itself, as aggregators do not */
+    char peer[64];        /* who sent it */
+    bool is_sensor;       /* it names itself, as aggregators do not */
+    bool is_mute;         /* it tells no status */
+    const char *slanders; /* a host of which it says that it failed, beside itself; NULL: none */
     char body[1024];
     atomic_uint *turns; /* counts the queries of all; NULL: nobody does */
     unsigned turn;      /* of the last query */
@@ -175,7 +177,10 @@ static void answer_query(gp_http_request *req, gp_http_response *res, void *ctx)
     r.last = (gp_time){.sec = 2000, .set = true};
     gp_result_add_iface(&r, "eth0", NULL);
     r.hostname = s->is_sensor ? gp_result_intern(&r, s->host) : NULL;
-    gp_result_set_host(&r, s->host, GP_STATUS_OK, NULL, NULL);
+    if (!s->is_mute)
+        gp_result_set_host(&r, s->host, GP_STATUS_OK, NULL, NULL);
+    if (s->slanders)
+        gp_result_set_host(&r, s->slanders, GP_STATUS_ERROR, "slander", NULL);
     gp_result_to_json(&r, &res->body);
     gp_result_free(&r);
 }
@@ -353,9 +358,9 @@ static void every_host_can_be_asked_for_again(void **state)
     if (ask(&f, "any", &hooks, &r, &err) != GP_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(r.n_hosts, 4);
-    assert_string_equal(endpoint_of(&r, "web"), "here");
-    assert_null(status_of(&r, "web/web")->message);
-    assert_string_equal(endpoint_of(&r, "web/web"), "web");
+    assert_string_equal(endpoint_of(&r, "web"), "web");
+    assert_null(status_of(&r, "here/web")->message);
+    assert_string_equal(endpoint_of(&r, "here/web"), "here");
     assert_string_equal(endpoint_of(&r, "below"), "old");
     assert_null(status_of(&r, "web2")->endpoint); /* said only where it is another name */
     gp_result_free(&r);
@@ -776,6 +781,7 @@ static void unknown_groups_are_named(void **state)
     assert_int_equal(p.n_errors, 1);
     assert_string_equal(p.errors[0].location, "body.query_hosts");
     assert_non_null(strstr(p.errors[0].message, "no host, group or tag is called \"no \"group\"\""));
+    assert_non_null(strstr(p.detail, p.errors[0].message)); /* streams tell only this */
     gp_problem_free(&p);
     gp_args_free(&a);
     gp_resolvers_free(&resolvers);
@@ -805,6 +811,40 @@ static void hosts_below_an_aggregator_are_asked_together(void **state)
     assert_int_equal(r.n_hosts, 6);
     gp_result_free(&r);
     stop_fleet(&f, s, 2);
+}
+
+/* Nobody speaks for hosts that were asked beside it, and nobody hides. */
+static void hosts_speak_for_themselves(void **state)
+{
+    (void)state;
+    static const char file[] = "other: {addr: '127.0.0.1:%u'}\nghost: {addr: '127.0.0.1:%u'}\n";
+    fake_sensor s[] = {
+        {.host = "honest", .is_sensor = true},
+        {.host = "liar", .is_sensor = true, .slanders = "honest"},
+        {.host = "chatty", .is_sensor = true, .slanders = "\x1b[2J"},
+        {.host = "site", .slanders = "honest"},
+        {.host = "mute", .is_mute = true},
+        {.host = "veiled", .is_sensor = true, .is_mute = true},
+    };
+    enum { N = sizeof s / sizeof s[0] };
+    fake_sensor mask = {.host = "honest", .is_sensor = true}; /* asked by the name "other" */
+    char more[128];
+    fleet f;
+    gp_result r;
+    const gp_query_hooks hooks = {0};
+    start_sensor(&mask);
+    snprintf(more, sizeof more, file, gp_http_port(mask.server), gp_http_port(mask.server));
+    start_fleet(&f, s, N, more);
+    assert_int_equal(ask(&f, "any", &hooks, &r, NULL), GP_OK);
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(status_of(&r, s[i].host)->code, GP_STATUS_OK);
+    assert_string_equal(status_of(&r, "site/honest")->message, "slander");
+    assert_int_equal(status_of(&r, "other/honest")->code, GP_STATUS_OK);
+    assert_int_equal(status_of(&r, "ghost/honest")->code, GP_STATUS_OK);
+    assert_int_equal(r.n_hosts, N + 3);
+    gp_result_free(&r);
+    stop_fleet(&f, s, N);
+    gp_http_stop(mask.server);
 }
 
 static void no_more_queries_than_allowed(void **state)
@@ -1033,6 +1073,7 @@ int main(void)
         cmocka_unit_test(a_query_is_canceled_while_answers_come),
         cmocka_unit_test(circles_and_long_ways_are_refused),
         cmocka_unit_test(hosts_below_an_aggregator_are_asked_together),
+        cmocka_unit_test(hosts_speak_for_themselves),
         cmocka_unit_test(no_more_queries_than_allowed),
         cmocka_unit_test(the_service_answers),
         cmocka_unit_test(tokens_for_hosts_are_read_again),
