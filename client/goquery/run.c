@@ -257,6 +257,15 @@ static gp_code ask_streaming(const options *o, gp_client *c, query_wait *w, gp_r
     return code;
 }
 
+/* The errors are shown below what the server says of the whole. */
+static void refuse_with_errors(const options *o, const gp_problem *problem, gp_error *err)
+{
+    char what[512];
+    snprintf(what, sizeof what, "%s: %s", o->server,
+             problem->detail ? problem->detail : "the query is refused");
+    problem_to_error(problem, what, err);
+}
+
 static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
 {
     gp_client *c = NULL;
@@ -276,7 +285,7 @@ static gp_code run_remote(const options *o, gp_result *out, gp_error *err)
         code = gp_client_query(c, &o->args, out, &problem, err);
     code = name_timeout(o, &w, code, err);
     if (code != GP_OK && problem.n_errors)
-        problem_to_error(&problem, err->msg, err);
+        refuse_with_errors(o, &problem, err);
     gp_problem_free(&problem);
     gp_client_free(c);
     return code;

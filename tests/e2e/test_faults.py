@@ -176,8 +176,14 @@ class Faults(TestCase):
         daemon = cls.lab.daemon(name, cls.lab.hub.command(lab.GLOBAL_QUERY, "server", "--server.addr", f"unix:{path}",
                                                           "--querier.config", endpoints, "--querier.breaker.failures=0",
                                                           *flags))
-        wait_until(f"{name} listens", lambda: os.path.exists(path))
+        wait_until(f"{name} listens", lambda: cls.knock(path) == 0)
         return daemon, path
+
+    @staticmethod
+    def knock(path):
+        """The error number of a connection, 0 if there is one."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            return s.connect_ex(path)
 
     @staticmethod
     def ask(path, **more):
@@ -385,15 +391,11 @@ class Faults(TestCase):
         idle = lab._UnixConnection(path)  # pylint: disable=protected-access
         idle.request("GET", "/-/health")
         idle.getresponse().read()
-
-        def is_refused():
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-                return s.connect_ex(path) == errno.ECONNREFUSED
         with contextlib.ExitStack() as waiting:
             waiting.enter_context(self.stopped("b"))
             with self.running(path) as came:
                 daemon.signal(signal.SIGTERM)
-                wait_until("nobody is let in", is_refused)
+                wait_until("nobody is let in", lambda: self.knock(path) == errno.ECONNREFUSED)
                 time.sleep(0.5)
                 self.assertIsNone(daemon.process.poll(), daemon.output())
                 waiting.close()  # the host goes on
@@ -452,6 +454,19 @@ class Faults(TestCase):
             "query": "sip", "query_hosts": "nobody", **RANGE})[0] == 200)
         _, _, metrics = http_request(path, "GET", "/metrics")
         self.assertRegex(metrics, r"(?m)^global_query_queries_refused_total [1-9]")
+
+    def test_an_unknown_group_is_named(self):
+        hosts = os.path.join(self.lab.dir, "hosts.yaml")
+        with open(hosts, "w", encoding="utf-8") as f:
+            json.dump({"hosts": {name: {} for name in SENSORS}, "groups": {"front": ["a"]}}, f)
+        _, path = self.start("grouped", self.addresses, "--hosts.resolver.type=static", f"--hosts.resolver.config={hosts}")
+        for group, more in (("front", ()), ("nosuchgroup", ()), ("nosuchgroup", ("--query.streaming",))):
+            done = subprocess.run([lab.GOQUERY, "--query.server.addr", f"unix:{path}", "-q", group, *more,
+                                   "--query.hosts-resolver-type", "static", "-i", "any", "-f", RANGE["first"],
+                                   "-l", RANGE["last"], "sip"], capture_output=True, text=True, check=False, timeout=30)
+            self.assertEqual(group == "nosuchgroup", done.returncode != 0, done.stderr)
+            if done.returncode:
+                self.assertRegex(done.stderr, rf'unix:{path}: .*no host, group or tag is called "nosuchgroup"')
 
     def test_a_stream_says_how_far_it_is(self):
         with self.stopped("d"):
