@@ -23,7 +23,8 @@ void gp_breaker_free(gp_breaker *b);
 /* Whether the host may be asked now (CLOCK_MONOTONIC, ns); otherwise *err says why not. After a pause one
  * query may try the host. NULL always allows. */
 bool gp_breaker_allows(gp_breaker *b, const char *host, int64_t now_ns, gp_error *err);
-/* What came of asking it. `why` is shown to those that are not allowed to ask. */
+/* What came of asking it; a host that refused was reached. `why` is shown to those that are not allowed to
+ * ask. */
 void gp_breaker_report(gp_breaker *b, const char *host, bool reached, const char *why, int64_t now_ns);
 
 /* Metrics: hosts that are left alone, and how often that happened. */
