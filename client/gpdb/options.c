@@ -1,5 +1,6 @@
 #include "client/gpdb/gpdb.h"
 #include "proto/base/strlist.h"
+#include "proto/base/suggest.h"
 #include "proto/query/timeparse.h"
 #include "sensor/godb/retention.h"
 
@@ -67,7 +68,12 @@ static gp_code find_command(const char *name, size_t *out, gp_error *err)
             *out = i;
             return GP_OK;
         }
-    return gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpdb\"", name);
+    gp_suggestion near = {0};
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        gp_suggest(&near, name, strlen(name), commands[i].name);
+    return near.best ? gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpdb\" (did you mean %s?)", name,
+                               near.best)
+                     : gp_fail(err, GP_EINVAL, "unknown command \"%s\" for \"gpdb\"", name);
 }
 
 /* ---- values -------------------------------------------------------------------------------------------- */

@@ -1,5 +1,7 @@
 #include "proto/query/cond_internal.h"
 
+#include "proto/base/suggest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,6 +84,21 @@ static bool accept(parser *p, const char *token)
     return true;
 }
 
+/* v4's words, and behind them what a misspelt one was probably meant to be. */
+static gp_code die_at_attribute(parser *p)
+{
+    static const char expected[] = "expected attribute";
+    char text[64];
+    gp_suggestion near = {0};
+    const gp_span *word = at_end(p) ? NULL : &p->tokens->items[p->pos];
+    for (size_t i = 0; word && i < sizeof attributes / sizeof attributes[0]; i++)
+        gp_suggest(&near, word->at, word->len, attributes[i].word);
+    if (!near.best)
+        return die(p, expected);
+    snprintf(text, sizeof text, "%s (did you mean %s?)", expected, near.best);
+    return die(p, text);
+}
+
 static gp_code parse_attribute(parser *p, cond_ast_node *leaf)
 {
     for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
@@ -91,7 +108,7 @@ static gp_code parse_attribute(parser *p, cond_ast_node *leaf)
             return GP_OK;
         }
     }
-    return die(p, "expected attribute");
+    return die_at_attribute(p);
 }
 
 static gp_code parse_operator(parser *p, cond_ast_node *leaf)

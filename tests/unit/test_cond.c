@@ -140,6 +140,18 @@ static void negation_may_stand_anywhere(void **state)
     expect_text("(dport = 80)and(proto = 6)", "(dport = 80 & proto = 6)");
 }
 
+static void misspelt_attributes_are_guessed(void **state)
+{
+    (void)state;
+    expect_error("dprt = 53", GP_EINVAL, "dprt = 53\n^\nexpected attribute (did you mean dport?)");
+    expect_error("sip = 1.2.3.4 and prtoo = tcp", GP_EINVAL,
+                 "sip = 1.2.3.4 & prtoo = tcp\n                ^\nexpected attribute (did you mean proto?)");
+    gp_cond *c = NULL;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(parse("foo = 80", &c, &err), GP_EINVAL);
+    assert_string_equal(err.msg, "foo = 80\n^\nexpected attribute");
+}
+
 static void words_depend_on_their_place(void **state)
 {
     (void)state;
@@ -419,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conditions_are_read_as_v4_does),
         cmocka_unit_test(negation_may_stand_anywhere),
+        cmocka_unit_test(misspelt_attributes_are_guessed),
         cmocka_unit_test(words_depend_on_their_place),
         cmocka_unit_test(networks_are_checked),
         cmocka_unit_test(direction_may_be_any_operand_of_the_top),

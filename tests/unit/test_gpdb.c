@@ -154,6 +154,7 @@ static void usage(void **state)
                            "source path `nosuch`: "},
         {"merge a a", "source and destination paths must differ"},
         /* ours */
+        {"chekc", "Error running command: unknown command \"chekc\" for \"gpdb\" (did you mean check?)"},
         {"import a b --level 99", "--level: encoder lz4 has levels up to 12"},
         {"export a -e xml", "'xml' is none of csv, json and rowbinary"},
         {"index nosuch", "failed to index DB `nosuch`: cannot open database 'nosuch'"},
