@@ -26,6 +26,16 @@ static void put_zsh(const char *program, const char *text, size_t len, gp_buf *o
                   program, (int)(end - names), names, program, program);
 }
 
+/* What the scripts for bash find beside them where they are files. */
+static const char bash_common[] = "_goprobe";
+
+static void put_file(const char *name, gp_buf *out)
+{
+    for (size_t i = 0; i < sizeof completion_files / sizeof completion_files[0]; i++)
+        if (strcmp(completion_files[i].name, name) == 0)
+            gp_buf_add(out, (const char *)completion_files[i].data, completion_files[i].len);
+}
+
 bool gp_completion_script(const char *program, const char *shell, gp_buf *out)
 {
     char name[64];
@@ -34,6 +44,8 @@ bool gp_completion_script(const char *program, const char *shell, gp_buf *out)
         const char *text = (const char *)completion_files[i].data;
         if (strcmp(completion_files[i].name, name) != 0)
             continue;
+        if (strcmp(shell, "bash") == 0)
+            put_file(bash_common, out);
         if (strcmp(shell, "zsh") == 0)
             put_zsh(program, text, completion_files[i].len, out);
         else

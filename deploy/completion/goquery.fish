@@ -3,17 +3,32 @@
 # Candidates, with what stands before the last comma of the word in front.
 function __goquery_list
     set -l before (string match -r '^.*,' -- (commandline -ct))
-    for word in (goquery (__goquery_db) completion $argv[1] 2>/dev/null)
+    for word in (goquery (__goquery_context) completion $argv[1] 2>/dev/null)
         echo "$before$word"
     end
 end
 
-function __goquery_db
+# The database or the server that the line names.
+function __goquery_context
     set -l words (commandline -opc)
     for i in (seq (count $words))
-        if contains -- $words[$i] -d --db.path; and set -q words[(math $i + 1)]
-            printf '%s\n' -d $words[(math $i + 1)]
+        switch $words[$i]
+            case '--db.path=*' '--config=*' '--query.server.*=*' '--query.hosts-resolution=*'
+                printf '%s\n' $words[$i]
+            case -d -q --db.path --config '--query.server.*' --query.hosts-resolution
+                set -q words[(math $i + 1)]
+                and printf '%s\n' $words[$i] (string replace -r '^~/' "$HOME/" -- $words[(math $i + 1)])
         end
+    end
+end
+
+# Paths behind unix:, else what is usual.
+function __goquery_address
+    if string match -q 'unix:/*' -- (commandline -ct)
+        set -l path (string replace unix: '' -- (commandline -ct))
+        printf 'unix:%s\n' (__fish_complete_path $path | string replace -r '\t.*' '')
+    else
+        printf '%s\n' localhost:8146 localhost:8145 unix:/run/goprobe/goprobe.sock
     end
 end
 
@@ -26,9 +41,10 @@ complete -c goquery -s c -l condition -x -a '(goquery completion conditions)' -d
 complete -c goquery -s f -l first -x -a '-5m -30m -1h -4h -1d -7d -30d' -d 'from when on'
 complete -c goquery -s l -l last -x -a '-5m -30m -1h -4h -1d' -d 'until when'
 complete -c goquery -s d -l db.path -x -a '(__fish_complete_directories)' -d 'local database'
+complete -c goquery -l query.server.addr -x -a '(__goquery_address)' -d 'server to ask'
 complete -c goquery -s n -l results.limit -x -d 'number of rows'
 for flag in (goquery completion flags 2>/dev/null | string replace -r '^--' '')
-    contains -- $flag ifaces query.hosts-resolution sort.by results.format condition first last db.path results.limit
+    contains -- $flag ifaces query.hosts-resolution sort.by results.format condition first last db.path query.server.addr results.limit
     or complete -c goquery -l $flag
 end
 complete -c goquery -a '(__goquery_list columns)' -d 'column'

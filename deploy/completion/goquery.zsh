@@ -3,15 +3,20 @@
 
 _goquery_candidates() {
     local -a found
-    found=(${(f)"$(_call_program candidates $words[1] $db completion $1 2>/dev/null)"})
+    found=(${(f)"$(_call_program candidates $words[1] $context completion $1 2>/dev/null)"})
     compadd -S "${2-}" -q -a found
 }
 
 _goquery() {
     local prev=$words[CURRENT-1] at
-    local -a db
+    local -a context # the database or the server that the line names
     for ((at = 2; at < CURRENT; at++)); do
-        [[ $words[at] == (-d|--db.path) ]] && db=(-d $words[at+1])
+        case $words[at] in
+        --(db.path|config|query.server.*|query.hosts-resolution)=*) context+=(${(Q)words[at]}) ;;
+        -d|-q|--(db.path|config|query.server.*|query.hosts-resolution))
+            ((at + 1 < CURRENT)) && context+=($words[at] ${(Q)words[at+1]/#\~\//$HOME/})
+            ;;
+        esac
     done
     case $prev in
     -i|--ifaces) compset -P '*,'; _goquery_candidates ifaces ;;
@@ -20,6 +25,9 @@ _goquery() {
     -e|--results.format) _goquery_candidates format ' ' ;;
     -c|--condition) _goquery_candidates conditions ' ' ;;
     -d|--db.path) _files -/ ;;
+    --query.server.addr)
+        if compset -P 'unix:'; then _files; else compadd -- localhost:8146 localhost:8145 unix:/run/goprobe/goprobe.sock; fi
+        ;;
     --config|--stored-query|--query.log|--query.server.t*) _files ;;
     -f|--first|-l|--last) compadd -- -5m -30m -1h -4h -1d -7d -30d ;;
     *)

@@ -1,36 +1,50 @@
 # bash completion for gpctl.
-_gpctl() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i command=
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        status | config | log-level | version | help) command=${COMP_WORDS[i]} ;;
+declare -F _goprobe_words >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/_goprobe"
+
+# Names in the file behind --endpoints, or in the one of the packages. goquery comes with gpctl.
+_gpctl_hosts() {
+    local i file=
+    for ((i = 1; i + 1 < ${#words[@]}; i++)); do
+        case ${words[i]} in
+        --endpoints) file=${words[i + 1]/#~\//$HOME/} ;;
+        --endpoints=*) file=${words[i]#*=} ;;
         esac
     done
-    COMPREPLY=()
+    local prefix=
+    [[ $cur == *,* ]] && prefix=${cur%,*},
+    mapfile -t COMPREPLY < <(compgen -W "$(goquery completion hosts ${file:+"$file"} 2>/dev/null)" -P "$prefix" -- "${cur##*,}")
+    compopt -o nospace 2>/dev/null
+}
+
+_gpctl() {
+    local words cur prev word command= offered
+    _goprobe_words
+    for word in "${words[@]:1:${#words[@]}-2}"; do
+        case $word in
+        status | config | log-level | version | help) command=$word ;;
+        esac
+    done
     case $prev in
-    -f | --file | --config | --endpoints | --tls.* | --token.file)
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-        return
-        ;;
-    -s | --server.addr)
-        mapfile -t COMPREPLY < <(compgen -W "localhost:8145 unix:/run/goprobe/goprobe.sock" -- "$cur")
-        return
+    -f | --file | --config | --endpoints | --tls.* | --token.file) _goprobe_files ;;
+    -s | --server.addr) _goprobe_address "localhost:8145 unix:/run/goprobe/goprobe.sock" ;;
+    -q | --hosts) _gpctl_hosts ;;
+    --format) _goprobe_choose "txt json csv" ;;
+    *)
+        case $command in
+        "") offered="status config log-level version help" ;;
+        help) offered="status config log-level version" ;;
+        log-level) offered="debug info warn error" ;;
+        *) offered=$(ls /sys/class/net 2>/dev/null) ;;
+        esac
+        if [[ $cur == -* ]]; then
+            offered="--server.addr --endpoints --hosts --format --timeout --tls.ca --tls.cert --tls.key --token.file --config --help"
+            [[ $command == status ]] && offered+=" --detailed"
+            [[ $command == config ]] && offered+=" --file --reload --silent"
+        fi
+        _goprobe_choose "$offered"
         ;;
     esac
-    local words
-    if [[ $cur == -* ]]; then
-        words="--server.addr --endpoints --hosts --format --timeout --tls.ca --tls.cert --tls.key --token.file --config --help"
-        [[ $command == status ]] && words+=" --detailed"
-        [[ $command == config ]] && words+=" --file --reload --silent"
-    else
-        case $command in
-        "") words="status config log-level version help" ;;
-        help) words="status config log-level version" ;;
-        log-level) words="debug info warn error" ;;
-        *) words=$(ls /sys/class/net 2>/dev/null) ;;
-        esac
-    fi
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    _goprobe_trim
 }
 
 complete -F _gpctl gpctl

@@ -1,22 +1,21 @@
 # bash completion for gpdb. Flags come from the help of the command.
+declare -F _goprobe_words >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/_goprobe"
+
 _gpdb() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} me=${COMP_WORDS[0]} command=${COMP_WORDS[1]}
-    local commands="check export import index merge prune repair stats version help" words
-    COMPREPLY=()
-    if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+    local words cur prev commands="check export import index merge prune repair stats version help"
+    _goprobe_words
+    if ((${#words[@]} == 2)) || [[ ${words[1]} == help ]]; then
+        _goprobe_choose "$commands"
     elif [[ $cur == -* ]]; then
-        words=$("$me" "$command" --help 2>/dev/null | sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p')
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
-    elif [[ $command == help ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+        _goprobe_choose "$("${words[0]}" "${words[1]}" --help 2>/dev/null | sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p')"
     elif [[ $prev == --format || $prev == -e ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "csv json rowbinary txt" -- "$cur")
+        _goprobe_choose "csv json rowbinary txt"
     elif [[ $prev == --encoder ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "lz4 zstd null" -- "$cur")
+        _goprobe_choose "lz4 zstd null"
     else
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        _goprobe_files
     fi
+    _goprobe_trim
 }
 
 complete -F _gpdb gpdb
