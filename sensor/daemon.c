@@ -3,6 +3,7 @@
 #include "sensor/capture/manager.h"
 #include "sensor/config/monitor.h"
 #include "sensor/dbsink/dbsink.h"
+#include "sensor/dbsink/flowlog.h"
 #include "sensor/godb/engine.h"
 #include "sensor/retention/retention.h"
 
@@ -50,7 +51,8 @@ static gp_code make_manager(daemon_state *d, gp_error *err)
                                    .codec = cfg->db.codec,
                                    .level = (int)cfg->db.level,
                                    .permissions = cfg->db.permissions,
-                                   .log = d->log};
+                                   .log = d->log,
+                                   .syslog_socket = cfg->syslog_flows ? GP_FLOWLOG_SOCKET : NULL};
     gp_code rc = gp_dbsink_new(&d->sink, &sink, err);
     if (rc != GP_OK)
         return rc;

@@ -125,7 +125,7 @@ typedef struct gp_sensor_config {
     gp_db_config db;
     gp_autodetect_config autodetect;
     gp_capconfig_map ifaces;
-    bool syslog_flows; /* accepted, without effect, as in v4 */
+    bool syslog_flows; /* a line for each flow to a syslog socket, see flowlog.h */
     gp_api_config api;
     gp_nanomsg_config nanomsg;
     gp_local_buffers_config local_buffers;

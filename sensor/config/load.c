@@ -376,8 +376,6 @@ static void warn_without_effect(loader *l)
         warn(l, "db.permissions has bits beyond 0777, which are not used (octal numbers need a leading 0)");
         c->db.permissions &= 0777;
     }
-    if (c->syslog_flows)
-        warn(l, "syslog_flows is set, but flows are not written to syslog (as in goProbe v4)");
     const gp_yaml_node *tracing = l->file ? gp_yaml_find(gp_yaml_root(l->file), "tracing.enabled") : NULL;
     bool traced = false;
     if (gp_yaml_bool(tracing, &traced, NULL) == GP_OK && traced)

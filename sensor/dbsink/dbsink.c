@@ -1,4 +1,5 @@
 #include "sensor/dbsink/dbsink.h"
+#include "sensor/dbsink/flowlog.h"
 
 #include "sensor/godb/dayindex.h"
 #include "sensor/godb/daypath.h"
@@ -22,6 +23,7 @@ struct gp_dbsink {
     char *db;
     open_writer *open;
     size_t n;
+    gp_flowlog *flowlog; /* NULL: none */
 };
 
 gp_code gp_dbsink_new(gp_dbsink **out, const gp_dbsink_config *cfg, gp_error *err)
@@ -35,6 +37,11 @@ gp_code gp_dbsink_new(gp_dbsink **out, const gp_dbsink_config *cfg, gp_error *er
         return gp_fail(err, GP_ENOMEM, "out of memory for the database writers");
     }
     w->cfg = *cfg;
+    gp_code rc = cfg->syslog_socket ? gp_flowlog_new(&w->flowlog, cfg->syslog_socket, cfg->log, err) : GP_OK;
+    if (rc != GP_OK) {
+        gp_dbsink_free(w);
+        return rc;
+    }
     *out = w;
     return GP_OK;
 }
@@ -47,6 +54,7 @@ void gp_dbsink_free(gp_dbsink *w)
         gp_writer_free(w->open[i].writer);
         free(w->open[i].iface);
     }
+    gp_flowlog_free(w->flowlog);
     free(w->open);
     free(w->db);
     free(w);
@@ -125,6 +133,8 @@ gp_code gp_dbsink_write(void *dbsink, const char *iface, int64_t ts, gp_flow *fl
     }
     gp_log_debug(w->cfg.log, "flows written", GP_F_STR("iface", iface), GP_F_I64("ts", ts),
                  GP_F_U64("flows", block.flows), GP_F_U64("stored_bytes", block.stored_bytes));
+    if (w->flowlog)
+        (void)gp_flowlog_write(w->flowlog, iface, ts, flows, n); /* it logs what it loses */
     if (to->day != gp_day_start(ts)) {
         to->day = gp_day_start(ts);
         finish_day_before(w, iface, to->day);

@@ -17,6 +17,7 @@ typedef struct gp_dbsink_config {
     mode_t permissions; /* 0: the writer's default */
     bool no_sync;       /* see gp_writer_config */
     gp_log *log;
+    const char *syslog_socket; /* flows go there, too (flowlog.h); NULL: nowhere else */
     /* See gp_writer_config. */
     void (*before_step)(void *ctx, const char *step);
     void *before_step_ctx;

@@ -1,4 +1,6 @@
+#include "proto/base/clock.h"
 #include "sensor/dbsink/dbsink.h"
+#include "sensor/dbsink/flowlog.h"
 #include "sensor/godb/daypath.h"
 #include "sensor/godb/engine.h"
 #include "sensor/godb/reader.h"
@@ -9,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -189,6 +193,112 @@ static void a_folder_of_somebody_else_is_refused(void **state)
     assert_non_null(strstr(err.msg, "we are user 65534"));
 }
 
+/* ---- syslog -------------------------------------------------------------------------------------------- */
+
+static int listen_at(const char *path, int type)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    unlink(path);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    if (type == SOCK_STREAM)
+        assert_int_equal(listen(fd, 5), 0);
+    return fd;
+}
+
+static void expect_line(char *got, ssize_t len, const char *want)
+{
+    assert_true(len > 0);
+    got[len] = '\0';
+    char head[64];
+    char *body = strstr(got, "]: ");
+    assert_non_null(body);
+    snprintf(head, sizeof head, " ntm[%d]: ", (int)getpid());
+    assert_memory_equal(got, "<6>", 3);
+    assert_memory_equal(got + 3 + strlen("Nov  5 14:55:00"), head, strlen(head));
+    assert_string_equal(body + 3, want);
+}
+
+/* As v4 writes them, but for the addresses, which it leaves as bytes. */
+static void flows_go_to_syslog(void **state)
+{
+    const char *db = *state;
+    char path[128];
+    char log_path[128];
+    char got[8192];
+    gp_log *log = NULL;
+    gp_dbsink *s = NULL;
+    snprintf(path, sizeof path, "%s/.syslog", db);
+    snprintf(log_path, sizeof log_path, "%s/.log", db);
+    assert_int_equal(gp_log_open(&log, log_path, GP_LOG_INFO, GP_LOG_LOGFMT, NULL), GP_OK);
+    const gp_dbsink_config cfg = {
+        .db = db, .codec = GP_CODEC_LZ4, .no_sync = true, .log = log, .syslog_socket = path};
+    assert_int_equal(gp_dbsink_new(&s, &cfg, NULL), GP_OK);
+    assert_int_equal(put(s, "eth0", noon, 90, 0, NULL), GP_OK); /* nobody listens */
+    assert_int_equal(put(s, "eth0", noon + 300, 91, 0, NULL), GP_OK);
+    int fd = listen_at(path, SOCK_STREAM);
+    assert_int_equal(put(s, "eth0", noon + 600, 100, 0, NULL), GP_OK);
+    assert_int_equal(put(s, "eth1", noon + 600, 7, 0, NULL), GP_OK);
+    int c = accept(fd, NULL, NULL);
+    assert_true(c >= 0);
+    ssize_t n = recv(c, got, sizeof got - 1, 0);
+    char *second = n > 0 ? memchr(got, '\n', (size_t)n) : NULL;
+    assert_non_null(second);
+    expect_line(second + 1, n - (second + 1 - got),
+                "1700050200,eth1,10.0.0.1,10.0.0.2,443,TCP,bytes: received=7 sent=0; packets: received=1 "
+                "sent=0\n");
+    expect_line(got, second + 1 - got,
+                "1700050200,eth0,10.0.0.1,10.0.0.2,443,TCP,bytes: received=100 sent=0; packets: received=1 "
+                "sent=0\n");
+    close(c);
+    close(fd);
+    fd = listen_at(path, SOCK_DGRAM); /* another daemon, another kind of socket */
+    assert_int_equal(put(s, "eth0", noon + 900, 100, 0, NULL), GP_OK);
+    expect_line(got, recv(fd, got, sizeof got - 1, 0),
+                "1700050500,eth0,10.0.0.1,10.0.0.2,443,TCP,bytes: received=100 sent=0; packets: received=1 "
+                "sent=0\n");
+    close(fd);
+    gp_dbsink_free(s);
+    gp_log_close(log);
+    FILE *f = fopen(log_path, "re");
+    assert_non_null(f);
+    got[fread(got, 1, sizeof got - 1, f)] = '\0';
+    fclose(f);
+    const char *warning = strstr(got, "flows not written to syslog");
+    assert_non_null(warning);
+    assert_null(strstr(warning + 1, "flows not written to syslog")); /* once */
+    assert_non_null(strstr(warning, "error=\"No such file or directory\""));
+    const char *again = strstr(warning, "flows are written to syslog again");
+    assert_non_null(again);
+    assert_non_null(strstr(again, "lost=2"));
+}
+
+/* A reader that does not read costs lines and a second, of all blocks of a time together. */
+static void a_slow_syslog_holds_nothing_up(void **state)
+{
+    enum { MANY = 20000 };
+    char path[128];
+    gp_flowlog *l = NULL;
+    gp_flow *flows = calloc(MANY, sizeof *flows);
+    assert_non_null(flows);
+    for (size_t i = 0; i < MANY; i++)
+        flows[i] = one_flow(i);
+    snprintf(path, sizeof path, "%s/.syslog", (const char *)*state);
+    int fd = listen_at(path, SOCK_STREAM);
+    assert_int_equal(gp_flowlog_new(&l, path, NULL, NULL), GP_OK);
+    const int64_t begin = gp_clock_ns();
+    size_t sent = 0;
+    for (unsigned i = 0; i < 5; i++)
+        sent += gp_flowlog_write(l, "eth0", noon, flows, MANY);
+    assert_in_range(sent, 1, 5 * MANY - 1);
+    assert_in_range(gp_clock_ns() - begin, 1, INT64_C(10000000000)); /* a second, on a busy machine */
+    gp_flowlog_free(l);
+    close(fd);
+    free(flows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +307,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_day_before_is_finished, setup, teardown),
         cmocka_unit_test_setup_teardown(an_import_never_counts_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(the_database_folder_is_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(flows_go_to_syslog, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_syslog_holds_nothing_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_of_somebody_else_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
