@@ -94,10 +94,20 @@ static void put_json(gp_buf *b, const char *name, const gp_iface_totals *s)
     gp_buf_printf(
         b,
         ",\"time_first\":\"%s\",\"time_last\":\"%s\",\"counts\":{\"br\":%llu,\"bs\":%llu,\"pr\":%llu,"
-        "\"ps\":%llu},\"traffic\":{\"num_v4_entries\":%llu,\"num_v6_entries\":%llu,\"num_drops\":%llu}}",
+        "\"ps\":%llu},\"traffic\":{\"num_v4_entries\":%llu,\"num_v6_entries\":%llu,\"num_drops\":%llu}",
         first, last, (unsigned long long)s->c.bytes_rcvd, (unsigned long long)s->c.bytes_sent,
         (unsigned long long)s->c.pkts_rcvd, (unsigned long long)s->c.pkts_sent, (unsigned long long)s->n_v4,
         (unsigned long long)s->n_v6, (unsigned long long)s->drops);
+    if (s->damaged) /* as in the statistics of a query */
+        gp_buf_printf(b, ",\"blocks_corrupted\":%llu", (unsigned long long)s->damaged);
+    gp_buf_putc(b, '}');
+}
+
+static void warn_damaged(const char *name, const gp_iface_totals *s)
+{
+    if (s->damaged)
+        fprintf(stderr, "goquery: %s: %llu damaged or unreadable blocks or days (see gpdb check): %s\n", name,
+                (unsigned long long)s->damaged, s->damage.msg);
 }
 
 static bool is_wanted(const options *o, const char *iface)
@@ -155,6 +165,7 @@ static gp_code collect(const options *o, char **ifaces, size_t n, table *t, gp_b
             break;
         (*shown)++;
         add_totals(&sum, &s);
+        warn_damaged(ifaces[i], &s);
         put_json(json, ifaces[i], &s);
         put_row(t, ifaces[i], &s, true);
     }

@@ -54,14 +54,11 @@ static gp_code index_open_day(indexing *x, const char *iface, int64_t day, gp_da
     return code;
 }
 
-/* A folder without .blockmeta and summary is of a write that never completed its first block. */
 static gp_code index_day(indexing *x, const char *iface, const gp_day_ref *ref, gp_error *err)
 {
     gp_day *d = NULL;
     gp_code code = gp_day_open(&d, x->db, iface, ref->day, err);
-    if (code == GP_ENOTFOUND && !ref->has_sum)
-        return GP_OK;
-    if (code == GP_OK)
+    if (code == GP_OK && !gp_day_unfinished(d))
         code = index_open_day(x, iface, ref->day, d, err);
     gp_day_close(d);
     return code;

@@ -134,9 +134,13 @@ static gp_code merge_day(merge *m, const char *iface, int64_t day, gp_error *err
     if (code != GP_OK)
         return gp_error_prefix(err, "failed to read source day `%lld` for interface `%s`", (long long)day,
                                iface);
+    if (gp_day_unfinished(p.from)) {
+        gp_day_close(p.from);
+        return GP_OK;
+    }
     code = gp_day_open(&p.to, m->to, iface, day, err);
     if (code == GP_ENOTFOUND)
-        code = GP_OK; /* or nothing was ever completed there */
+        code = GP_OK;
     if (code == GP_OK)
         code = merge_open_day(m, &p, err);
     else

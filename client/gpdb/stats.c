@@ -41,9 +41,9 @@ static gp_code gather_day(iface_stats *s, const char *db, int64_t day, gp_error 
     gp_day *d = NULL;
     gp_error why = GP_ERROR_INIT;
     gp_code code = gp_day_open(&d, db, s->name, day, &why);
-    s->days++;
     if (code == GP_ENOMEM)
         return gp_fail(err, code, "%s", why.msg);
+    s->days += code != GP_OK || !gp_day_unfinished(d);
     if (code != GP_OK) {
         s->unreadable++;
         fprintf(stderr, "gpdb: %s\n", why.msg);

@@ -52,12 +52,15 @@ typedef struct gp_run_hooks {
 gp_code gp_engine_run(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hooks, gp_result *out,
                       gp_error *err);
 
-/* Totals of one interface in [first, last], from folder names and block metadata: what `goquery list`
- * shows. */
+/* Totals of one interface in [first, last], from block metadata: what `goquery list` shows. A day whose
+ * metadata cannot be read counts as damaged, and for what its folder's name states if it lies in the range as
+ * a whole; a damaged block is left out. */
 typedef struct gp_iface_totals {
     uint64_t n_v4, n_v6, drops;
     gp_counters c;
     int64_t first, last; /* covered range: start of the first interval, end of the last; 0 if empty */
+    uint64_t damaged;    /* blocks and days that cannot be read, */
+    gp_error damage;     /* and the first of them */
 } gp_iface_totals;
 gp_code gp_db_iface_totals(const char *db, const char *iface, int64_t first, int64_t last,
                            gp_iface_totals *out, gp_error *err);

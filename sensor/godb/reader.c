@@ -157,6 +157,7 @@ struct gp_day {
     int fd; /* the folder: stays valid when a writer renames it */
     char path[GP_DB_PATH_MAX];
     gp_blockmeta meta;
+    bool unfinished;
     size_t want_last;   /* the last block that the caller is going to read */
     gp_block_sum *sums; /* of each block; NULL: not loaded, or none is known */
     bool sums_loaded;
@@ -182,12 +183,27 @@ static gp_code read_exact(int fd, uint8_t *dst, size_t len, uint64_t offset, con
     return GP_OK;
 }
 
+/* A folder gets a summary once its first block is complete. */
+static bool names_no_summary(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    gp_day_ref ref;
+    return gp_dayname_parse(slash ? slash + 1 : path, &ref.day, &ref.sum, &ref.has_sum, NULL) == GP_OK &&
+           !ref.has_sum;
+}
+
 static gp_code read_meta(gp_day *d, gp_error *err)
 {
     struct stat st;
     int fd = openat(d->fd, GP_BLOCKMETA_FILE, O_RDONLY | O_CLOEXEC);
+    int why = errno;
+    if (fd < 0 && why == ENOENT && names_no_summary(d->path)) {
+        gp_blockmeta_init(&d->meta);
+        d->unfinished = true;
+        return GP_OK;
+    }
     if (fd < 0)
-        return gp_fail_errno(err, errno, "cannot open %s/" GP_BLOCKMETA_FILE, d->path);
+        return gp_fail_errno(err, why, "cannot open %s/" GP_BLOCKMETA_FILE, d->path);
     gp_code code = GP_OK;
     uint8_t *data = NULL;
     if (fstat(fd, &st) != 0)
@@ -272,6 +288,11 @@ void gp_day_close(gp_day *d)
     gp_blockmeta_free(&d->meta);
     free(d->sums);
     free(d);
+}
+
+bool gp_day_unfinished(const gp_day *d)
+{
+    return d->unfinished;
 }
 
 int gp_day_fd(const gp_day *d)

@@ -28,11 +28,13 @@ gp_code gp_db_list_days(const char *db, const char *iface, int64_t first, int64_
                         size_t *n, gp_error *err);
 
 typedef struct gp_day gp_day;
-/* Opens a day folder and decodes its metadata (not the columns). */
+/* Opens a day folder and decodes its metadata (not the columns). One whose first block never became complete
+ * (spec/godb-format.md) has no blocks, and is unfinished. */
 gp_code gp_day_open(gp_day **out, const char *db, const char *iface, int64_t day, gp_error *err);
 /* The same by path, whatever the folder is called. */
 gp_code gp_day_open_path(gp_day **out, const char *path, gp_error *err);
 void gp_day_close(gp_day *d);
+bool gp_day_unfinished(const gp_day *d);
 int gp_day_fd(const gp_day *d); /* of the folder; borrowed */
 const gp_blockmeta *gp_day_meta(const gp_day *d);
 const char *gp_day_path(const gp_day *d); /* as found when it was opened */

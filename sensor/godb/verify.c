@@ -436,18 +436,6 @@ static gp_code check_open_day(check *c, gp_error *err)
     return code;
 }
 
-/* Without metadata nobody knows where blocks begin. A first block that never became complete leaves just
- * that, in a folder without summary. */
-static void judge_unreadable(check *c, gp_code code, const char *why)
-{
-    if (code == GP_ENOTFOUND && !c->folder->has_sum && is_folder(c->folder->path)) {
-        c->v->unfinished = true;
-        report(c, false, WHOLE_DAY, "no block was ever completed: the first write was interrupted");
-        return;
-    }
-    report(c, true, WHOLE_DAY, "%s: all blocks of the day are lost", why);
-}
-
 gp_code gp_day_verify(const gp_day_folder *folder, gp_codec *codec, const gp_finding_sink *sink,
                       gp_day_verdict *out, gp_error *err)
 {
@@ -458,13 +446,16 @@ gp_code gp_day_verify(const gp_day_folder *folder, gp_codec *codec, const gp_fin
     if (code == GP_ENOMEM)
         return gp_fail(err, code, "%s", why.msg);
     check_strangers(&c);
-    if (code == GP_OK) {
-        code = check_open_day(&c, err);
-        gp_day_close(c.day);
-    } else {
-        judge_unreadable(&c, code, why.msg);
+    if (code != GP_OK) { /* without metadata nobody knows where blocks begin */
+        report(&c, true, WHOLE_DAY, "%s: all blocks of the day are lost", why.msg);
         code = GP_OK;
+    } else if (gp_day_unfinished(c.day)) {
+        out->unfinished = true;
+        report(&c, false, WHOLE_DAY, "no block was ever completed: the first write was interrupted");
+    } else {
+        code = check_open_day(&c, err);
     }
+    gp_day_close(c.day);
     gp_buf_free(&c.raw);
     return code;
 }

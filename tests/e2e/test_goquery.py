@@ -125,6 +125,23 @@ class KnownAnswers(unittest.TestCase):
     def test_different_on_purpose(self):
         self.check(DIFFERENT, 10)
 
+    def test_list_of_a_damaged_database(self):
+        """A bad day costs no other, counts by what its folder's name says, and is told."""
+        with tempfile.TemporaryDirectory(prefix="goquery.") as folder:
+            shutil.copytree(os.path.join(self.folder, "db"), os.path.join(folder, "db"))
+            known = json.loads(run(GOQUERY, "list -d db -e json", folder)[1])
+            bad = sorted(glob.glob(os.path.join(folder, "db", "eth0", "*", "*", "*")))[0]
+            os.remove(os.path.join(bad, ".blockmeta"))
+            status, output, messages = run(GOQUERY, "list -d db -e json", folder)
+            self.assertEqual(status, 0, messages)
+            self.assertEqual(messages.count("\n"), 1, messages)
+            self.assertIn("goquery: eth0: 1 damaged or unreadable blocks or days (see gpdb check): cannot open", messages)
+            now = json.loads(output)
+            self.assertEqual(now[0].pop("blocks_corrupted"), 1)
+            self.assertEqual([(i["iface"], i["counts"], i["traffic"]) for i in now],
+                             [(i["iface"], i["counts"], i["traffic"]) for i in known])
+            self.assertEqual(now[1], known[1])
+
     def test_plot(self):
         """Bytes in two hours of one day, one column for each block; nothing outside of them."""
         status, output, messages = run(GOQUERY, "-d db -i eth0 -f 1704067200 -l 1704081600 -n 3 --plot sip", self.folder)

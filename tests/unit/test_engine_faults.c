@@ -206,6 +206,60 @@ static void totals_need_no_columns(void **state)
     assert_true(totals.n_v4 > 0 && totals.n_v6 > 0);
 }
 
+static void totals_of_damaged_days(void **state)
+{
+    const fixture *fx = *state;
+    char path[PATH_LEN + NAME_LEN];
+    gp_iface_totals intact;
+    gp_iface_totals got;
+    gp_iface_totals second;
+    gp_error err = GP_ERROR_INIT;
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", 0, INT64_MAX, &intact, &err), GP_OK);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", first_day + GP_DAY_SECONDS, INT64_MAX, &second, &err),
+                     GP_OK);
+    assert_int_equal(intact.damaged, 0);
+    /* Blocks: those that a part of the day still has. */
+    column_path(fx, GP_COL_BYTES_SENT, path);
+    assert_int_equal(truncate(path, 0), 0);
+    snprintf(path, sizeof path, "%s/.blocksums", fx->day);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", first_day + 1, INT64_MAX, &got, &err), GP_OK);
+    assert_int_equal(got.damaged, BLOCKS - 1);
+    assert_int_equal(got.n_v4, second.n_v4);
+    assert_non_null(strstr(got.damage.msg, "bytes_sent"));
+    /* The day: what its name says counts where all of it does. */
+    snprintf(path, sizeof path, "%s/.blockmeta", fx->day);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", 0, INT64_MAX, &got, &err), GP_OK);
+    assert_int_equal(got.damaged, 1);
+    assert_non_null(strstr(got.damage.msg, ".blockmeta: No such file"));
+    assert_memory_equal(&got.c, &intact.c, sizeof got.c);
+    assert_int_equal(got.n_v4 + got.n_v6, intact.n_v4 + intact.n_v6);
+    assert_int_equal(got.first, first_day);
+    assert_int_equal(got.last, intact.last);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", first_day + 1, INT64_MAX, &got, &err), GP_OK);
+    assert_int_equal(got.damaged, 1);
+    assert_memory_equal(&got.c, &second.c, sizeof got.c);
+}
+
+/* What a kill in the first block of a day leaves is no day, and no damage. */
+static void a_day_that_never_began_is_none(void **state)
+{
+    const fixture *fx = *state;
+    char path[PATH_LEN + NAME_LEN];
+    gp_iface_totals totals;
+    gp_result got;
+    snprintf(path, sizeof path, "%s/eth0/2024/01/1704240000", fx->db);
+    assert_int_equal(mkdir(path, 0700), 0);
+    ask(fx, all, NULL, first_day, NULL, &got);
+    assert_int_equal(got.stats.blocks_corrupted, 0);
+    assert_same_rows(&got, &fx->whole);
+    gp_result_free(&got);
+    assert_int_equal(gp_db_iface_totals(fx->db, "eth0", 0, INT64_MAX, &totals, NULL), GP_OK);
+    assert_int_equal(totals.damaged, 0);
+    assert_memory_equal(&totals.c, &fx->whole.totals, sizeof totals.c);
+}
+
 /* ---- metadata that lies -------------------------------------------------------------------------------- */
 
 static void write_file(const char *path, const void *data, size_t len)
@@ -391,6 +445,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(blocks_before_a_cut_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(swapped_columns_are_noticed_by_their_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(totals_need_no_columns, setup, teardown),
+        cmocka_unit_test_setup_teardown(totals_of_damaged_days, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_day_that_never_began_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_that_lies_costs_its_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(flips_of_bits_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_day_that_is_renamed_is_found_again, setup, teardown),

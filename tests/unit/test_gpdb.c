@@ -490,6 +490,33 @@ static void index_goes_on_after_damage(void **state)
     expect(f, 2, "Days indexed: 0\nDays with nothing to add: 1\n");
 }
 
+/* What a kill in the first block of a day leaves is no day, and no damage. */
+static void days_that_never_began(void **state)
+{
+    fixture *f = *state;
+    write_day("db", day0, 0, 3, 1);
+    assert_int_equal(mkdir("db/eth0/2023/11/1700006400", 0700), 0);
+    put_file("db/eth0/2023/11/1700006400/sip.gpf", "half a block");
+    run(f, "check db");
+    expect(f, 0, "Damages: 0\nNotes: 1\n");
+    run(f, "export db -o all.csv");
+    expect(f, 0, "Damaged blocks passed over: 0\n");
+    run(f, "stats db");
+    expect(f, 0, "eth0: 1 days, 3 blocks");
+    run(f, "index db");
+    expect(f, 0, "Days failed: 0\n");
+    run(f, "repair db");
+    expect(f, 0, "Days repaired: 0\nDays removed: 0\n");
+    run(f, "merge db copy");
+    expect(f, 0, "Days copied: 0\nDays rebuilt: 1\n");
+    write_day("more", day0 + DAY, 0, 2, 1);
+    run(f, "merge more db");
+    expect(f, 0, "Days copied: 0\nDays rebuilt: 1\n");
+    assert_int_equal(blocks_of("db", day0 + DAY), 2);
+    run(f, "check db");
+    expect(f, 0, "Blocks intact: 5\nDamages: 0\nNotes: 0\n");
+}
+
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -508,6 +535,7 @@ int main(void)
         WITH_FOLDER(export_passes_over_damage),
         WITH_FOLDER(index_adds_what_is_missing),
         WITH_FOLDER(index_goes_on_after_damage),
+        WITH_FOLDER(days_that_never_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
