@@ -38,7 +38,7 @@ void print_help(void)
         "  -f, --first TIME         from when on (default: 30 days ago; 1 day with time)\n"
         "  -l, --last TIME          until when (default: now)\n"
         "      --in, --out, --sum   only received, only sent, or both in one number\n"
-        "  -n, --results.limit N    number of rows (default 1000; all with time)\n"
+        "  -n, --results.limit N    number of rows (default 1000)\n"
         "  -s, --sort.by KEY        bytes (default), packets or time\n"
         "  -a, --sort.ascending     smallest first\n"
         "  -e, --format F           txt (default), csv or json; also --results.format\n"

@@ -524,6 +524,16 @@ static gp_code print_plot(options *o, const gp_result *answer, gp_error *err)
     return code;
 }
 
+/* A table says itself how much of it is shown. A program that reads rows would take them for all there are.
+ */
+static void tell_cut(const gp_stmt *s, const gp_result *r)
+{
+    if (s->format == GP_FORMAT_CSV && s->num_results == GP_DEFAULT_NUM_RESULTS && r->hits_total > r->n_rows &&
+        !isatty(STDOUT_FILENO))
+        fprintf(stderr, "goquery: %zu of %llu rows (-n %llu prints all)\n", r->n_rows,
+                (unsigned long long)r->hits_total, (unsigned long long)r->hits_total);
+}
+
 /* What a misspelt column was probably meant to be, behind the message that points at it. */
 static void suggest_columns(const char *query, gp_error *err)
 {
@@ -571,6 +581,8 @@ gp_code run_query(options *o, gp_error *err)
         code = post_process(&stmt, &result, err);
         if (code == GP_OK)
             code = print_result(o, &stmt, &result, err);
+        if (code == GP_OK)
+            tell_cut(&stmt, &result);
         if (code == GP_OK && o->plot && stmt.format == GP_FORMAT_TXT)
             code = print_plot(o, &result, err);
         if (code == GP_OK)

@@ -142,6 +142,18 @@ class KnownAnswers(unittest.TestCase):
                              [(i["iface"], i["counts"], i["traffic"]) for i in known])
             self.assertEqual(now[1], known[1])
 
+    def test_csv_that_is_cut(self):
+        """Only where nobody asked for it, and a program would not notice."""
+        whole = "-d db -i any -f 0 raw"
+        status, output, messages = run(GOQUERY, whole + " -e csv", self.folder)
+        self.assertEqual((status, output.count("\n")), (0, 1007))
+        self.assertRegex(messages, r"^goquery: 1000 of \d+ rows \(-n \d+ prints all\)\n$")
+        most = re.search(r"-n (\d+)", messages)[1]
+        status, output, messages = run(GOQUERY, f"{whole} -e csv -n {most}", self.folder)
+        self.assertEqual((status, output.count("\n"), messages), (0, int(most) + 7, ""))
+        for more in (" -e csv -n 999", " -e json", ""):
+            self.assertEqual(run(GOQUERY, whole + more, self.folder)[2], "")
+
     def test_plot(self):
         """Bytes in two hours of one day, one column for each block; nothing outside of them."""
         status, output, messages = run(GOQUERY, "-d db -i eth0 -f 1704067200 -l 1704081600 -n 3 --plot sip", self.folder)
