@@ -324,7 +324,7 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
         f.emitters[w] = (emitter){
             .stmt = s, .budget = &q->budget, .out = w ? &parts[w] : out, .host = host, .hostid = hostid};
         f.emitters[w].narrow = gp_narrow_any(&s->narrow) ? &s->narrow : NULL;
-        f.emitters[w].limit = last < SIZE_MAX / 4 ? last : 0;
+        f.emitters[w].limit = last < SIZE_MAX / 4 && !q->bin_rows ? last : 0;
     }
     gp_code code = prepare(q, &f, out, err);
     if (code == GP_OK && f.n_tasks == f.n_tables) /* nothing large */
@@ -337,6 +337,8 @@ gp_code gp_query_finish(query_run *q, gp_result *out, const char *host, const ch
         code = collect(&f, n, &q->budget, out, err);
     if (code == GP_OK)
         gp_toplist_add_rest(q, out);
+    if (code == GP_OK && q->bin_rows)
+        code = gp_result_bin_time(out, s->bin_size, err);
     if (code == GP_OK && s->narrow.digest)
         code = join_digests(&f, n, out, err);
     if (code == GP_OK) {

@@ -92,6 +92,18 @@ static gp_code alloc_tables(const query_run *q, iface_run *i, gp_error *err)
     return GP_OK;
 }
 
+/*
+ * A condition on the direction chooses among the sums that each key has in single blocks, as v4 does: a host
+ * that only receives in one block and answers in the next does neither in their hour. So its bins are made
+ * of the rows that it chose, which takes memory for a row of each block. All else is summed up in bins at
+ * once.
+ */
+static bool chooses_before_binning(const gp_stmt *s)
+{
+    return (s->type.label_mask & GP_LABEL_TIME) && s->bin_size > GP_DB_WRITE_INTERVAL && s->cond &&
+           gp_cond_direction(s->cond) != GP_DIRF_NONE && !gp_narrow_any(&s->narrow);
+}
+
 static void make_scan_plan(query_run *q)
 {
     const gp_stmt *s = q->stmt;
@@ -106,6 +118,7 @@ static void make_scan_plan(query_run *q)
         .log = q->engine->log,
         .warnings = &q->warnings,
     };
+    q->bin_rows = chooses_before_binning(s);
     q->plan.totals = s->type.attr_mask == 0;
     q->plan.dense = gp_dense_suits(&q->plan.key_v4);
     q->budget.pct = (unsigned)(s->max_mem_pct > 0 ? s->max_mem_pct : GP_DEFAULT_MAX_MEM_PCT);

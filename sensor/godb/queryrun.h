@@ -58,6 +58,7 @@ typedef struct query_run {
     char **db_ifaces; /* owns the names */
     size_t n_db_ifaces;
     bool totals_only;       /* nothing is asked of single flows or intervals */
+    bool bin_rows;          /* entries keep the time of their block, and time bins are made of rows */
     size_t n_days;          /* of all interfaces */
     unsigned parts_per_day; /* a job is one of these parts */
     unsigned n_workers;

@@ -9,10 +9,11 @@
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
 /* The end of the bin that an interval ending at ts belongs to. Blocks keep their own time where no coarser
- * resolution is asked for. */
-static int64_t bin_of(int64_t ts, int64_t bin)
+ * resolution is asked for, or where rows will be binned. */
+static int64_t bin_of(const query_run *q, int64_t ts)
 {
-    int64_t over = bin > GP_DB_WRITE_INTERVAL ? ts % bin : 0;
+    const int64_t bin = q->stmt->bin_size;
+    int64_t over = bin > GP_DB_WRITE_INTERVAL && !q->bin_rows ? ts % bin : 0;
     return over ? ts - over + bin : ts;
 }
 
@@ -96,7 +97,7 @@ static gp_code scan_blocks(query_run *q, gp_scan *scan, const job *j, gp_day *da
             gp_query_poll_hooks(q);
         if (atomic_load_explicit(&q->stop, memory_order_relaxed))
             break;
-        code = gp_scan_block(scan, day, b, (uint32_t)bin_of(ts, s->bin_size), t, err);
+        code = gp_scan_block(scan, day, b, (uint32_t)bin_of(q, ts), t, err);
     }
     return code;
 }
@@ -264,7 +265,7 @@ typedef struct live_flows {
 static bool add_live_block(void *ctx, int64_t ts)
 {
     live_flows *s = ctx;
-    s->ts = (uint32_t)bin_of(ts, s->q->stmt->bin_size);
+    s->ts = (uint32_t)bin_of(s->q, ts);
     return s->code == GP_OK && ts >= s->q->stmt->first;
 }
 
