@@ -54,7 +54,7 @@ gp_code gp_engine_run(gp_engine *e, const gp_stmt *stmt, const gp_run_hooks *hoo
 
 /* Totals of one interface in [first, last], from block metadata: what `goquery list` shows. A day whose
  * metadata cannot be read counts as damaged, and for what its folder's name states if it lies in the range as
- * a whole; a damaged block is left out. */
+ * a whole; a damaged block is left out, and so is an interface whose folders cannot be read. */
 typedef struct gp_iface_totals {
     uint64_t n_v4, n_v6, drops;
     gp_counters c;

@@ -128,7 +128,10 @@ gp_code gp_db_iface_totals(const char *db, const char *iface, int64_t first, int
     gp_day_ref *days = NULL;
     size_t n = 0;
     *out = (gp_iface_totals){.damage = GP_ERROR_INIT};
-    gp_code code = gp_db_list_days(db, iface, first, last, &days, &n, err);
+    gp_error why = GP_ERROR_INIT;
+    gp_code code = gp_db_list_days(db, iface, first, last, &days, &n, &why);
+    if (code != GP_OK)
+        return pass_over(out, code, &why, err);
     for (size_t i = 0; i < n && code == GP_OK; i++)
         code = add_day(db, iface, &days[i], first, last, out, err);
     free(days);

@@ -142,6 +142,22 @@ class KnownAnswers(unittest.TestCase):
                              [(i["iface"], i["counts"], i["traffic"]) for i in known])
             self.assertEqual(now[1], known[1])
 
+    @unittest.skipUnless(os.geteuid() == 0, "becoming another user needs root")
+    def test_list_of_what_is_partly_forbidden(self):
+        nobody = 65534
+        with tempfile.TemporaryDirectory(prefix="goquery.") as folder:
+            program = shutil.copy(GOQUERY, folder)
+            shutil.copytree(os.path.join(self.folder, "db"), os.path.join(folder, "db"))
+            os.chmod(folder, 0o755)
+            os.chmod(os.path.join(folder, "db", "eth0", "2024"), 0o700)
+            done = subprocess.run([program, "list", "-d", os.path.join(folder, "db"), "-e", "json"], user=nobody, cwd=folder,
+                                  group=nobody, extra_groups=[], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "^goquery: eth0: 1 damaged or unreadable .*: Permission denied\n$")
+        eth0, eth1 = json.loads(done.stdout)
+        self.assertEqual((eth0["counts"]["br"], eth0["blocks_corrupted"]), (0, 1))
+        self.assertGreater(eth1["counts"]["br"], 0)
+
     def test_csv_that_is_cut(self):
         """Only where nobody asked for it, and a program would not notice."""
         whole = "-d db -i any -f 0 raw"
