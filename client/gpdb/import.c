@@ -26,6 +26,7 @@ typedef struct target {
     int64_t ts;    /* of the block being gathered; 0: none yet */
     uint64_t rows;
     gp_flowset flows;
+    uint64_t pending_rows, pending_blocks; /* of `day`, not visible yet */
 } target;
 
 typedef struct import {
@@ -38,8 +39,9 @@ typedef struct import {
     size_t n_targets, last; /* last: the one used before */
     size_t n_open, most_open;
     int64_t ts; /* of the last row that was taken */
-    uint64_t rows, imported, skipped, blocks;
-    uint64_t dropped; /* rows of blocks that may lack some */
+    uint64_t rows, skipped, blocks;
+    uint64_t imported, visible; /* rows and blocks that nothing can take back any more */
+    uint64_t dropped;           /* rows of blocks that may lack some */
     bool cannot_write;
     gp_error why; /* the first row was skipped */
     uint64_t why_row;
@@ -142,11 +144,20 @@ static void index_day(const import *im, const target *t)
         (void)gp_db_index_day(im->cfg.db, t->iface, t->day, &report, NULL);
 }
 
+/* The blocks of the target's day became visible, or never will. */
+static void settle(import *im, target *t, bool visible)
+{
+    im->imported += visible ? t->pending_rows : 0;
+    im->visible += visible ? t->pending_blocks : 0;
+    t->pending_rows = t->pending_blocks = 0;
+}
+
 static gp_code flush_target(import *im, target *t, gp_error *err)
 {
     gp_code code = gp_writer_flush(t->writer, err);
     im->n_open -= t->open;
     t->open = false;
+    settle(im, t, code == GP_OK);
     return code == GP_OK ? code
                          : gp_error_prefix(err, "failed to write the blocks of interface `%s`", t->iface);
 }
@@ -177,24 +188,35 @@ static gp_code open_writer(import *im, target *t, gp_error *err)
     return code;
 }
 
+/* The writer has a block: with the first one of another day, it makes those of the day before visible. */
+static void note_block(import *im, target *t)
+{
+    if (t->day != gp_day_start(t->ts)) {
+        settle(im, t, true);
+        index_day(im, t);
+        t->day = gp_day_start(t->ts);
+    }
+    t->pending_rows += t->rows;
+    t->pending_blocks++;
+    im->blocks++;
+}
+
 static gp_code write_block(import *im, target *t, gp_error *err)
 {
     gp_code code = open_writer(im, t, err);
     if (code == GP_OK)
         code = gp_writer_write(t->writer, t->ts, t->flows.flows, t->flows.n, 0, NULL, err);
     im->cannot_write = code != GP_OK;
-    im->imported += code == GP_OK ? t->rows : 0;
-    im->blocks += code == GP_OK;
+    if (code == GP_OK)
+        note_block(im, t);
+    else if (code != GP_EEXIST) /* which hurts nothing that the writer has */
+        settle(im, t, false);
     t->rows = 0;
     gp_flowset_clear(&t->flows);
-    if (code != GP_OK)
-        return gp_error_prefix(err, "failed to write block `%lld` for interface `%s`", (long long)t->ts,
-                               t->iface);
-    if (t->day != gp_day_start(t->ts)) {
-        index_day(im, t);
-        t->day = gp_day_start(t->ts);
-    }
-    return GP_OK;
+    if (code == GP_OK)
+        return GP_OK;
+    return gp_error_prefix(err, "failed to write block `%lld` for interface `%s`", (long long)t->ts,
+                           t->iface);
 }
 
 /* The blocks that are still being gathered. Where the input broke off, in order of time or of interfaces,
@@ -392,7 +414,7 @@ static void print_summary(const import *im, bool completed)
            "Blocks written: %llu\n",
            completed ? "completed" : "ended early", (unsigned long long)im->rows,
            (unsigned long long)im->imported, (unsigned long long)im->skipped, count_written(im),
-           (unsigned long long)im->blocks);
+           (unsigned long long)im->visible);
     if (im->dropped)
         printf("Rows left out, as their block may lack others: %llu\n", (unsigned long long)im->dropped);
     if (im->skipped)

@@ -273,6 +273,7 @@ class Gpdb(unittest.TestCase):
         self.assertEqual(text.count("check: 0"), 2, text)
         self.assertEqual(text.count("No space left on device"), 2, text)
         self.assertGreater(number(text, "Blocks intact"), 0)
+        self.assertEqual(number(text, "Blocks written"), number(text, "Blocks intact"), text)  # as the import said
         self.assertTrue(done.stdout.endswith("eth0\n"), text)  # no stage is left over
 
 
