@@ -35,6 +35,19 @@ static bool args_of_body(gp_http_request *req, gp_http_response *res, gp_args *a
     return ok;
 }
 
+/* False when the answer is given. */
+static bool args_of_params(const gp_http_request *req, gp_http_response *res, gp_args *args)
+{
+    gp_problem p = GP_PROBLEM_INIT;
+    gp_http_params params = {.req = req};
+    gp_args_init(args);
+    bool ok = gp_args_from_params(gp_http_params_next, &params, args, &p) == GP_OK;
+    if (!ok)
+        gp_http_answer_problem(req, res, &p);
+    gp_problem_free(&p);
+    return ok;
+}
+
 static gp_query_hooks hooks_of(gp_http_request *req, void *ctx)
 {
     return (gp_query_hooks){.ctx = ctx,
@@ -68,7 +81,9 @@ static bool canceled(void *req)
     return gp_http_canceled(req);
 }
 
-static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_response *res, gp_args *args)
+/* mistake: the status of a query that is well-formed and asks for what there is not, such as an interface. */
+static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_response *res, gp_args *args,
+                      int mistake)
 {
     gp_result result;
     gp_problem p = GP_PROBLEM_INIT;
@@ -77,6 +92,8 @@ static void run_plain(const gp_query_runner *r, gp_http_request *req, gp_http_re
     hooks.canceled = canceled;
     gp_code rc = gp_query_run(r, args, &hooks, &result, &p, &err);
     name_cancellation(rc, &p);
+    if (rc == GP_EINVAL && !p.status && mistake != 500)
+        gp_problem_set(&p, mistake, "%s", err.msg);
     if (rc == GP_OK) {
         gp_buf json = GP_BUF_INIT;
         gp_result_to_json(&result, &json);
@@ -114,7 +131,19 @@ void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
     if (refused(r, res))
         return;
     if (args_of_body(req, res, &args))
-        run_plain(r, req, res, &args);
+        run_plain(r, req, res, &args, 500); /* as v4 */
+    gp_args_free(&args);
+    leave(r);
+}
+
+void gp_query_api_run_params(gp_http_request *req, gp_http_response *res, void *runner)
+{
+    const gp_query_runner *r = runner;
+    gp_args args;
+    if (refused(r, res))
+        return;
+    if (args_of_params(req, res, &args))
+        run_plain(r, req, res, &args, 422);
     gp_args_free(&args);
     leave(r);
 }
@@ -263,13 +292,7 @@ void gp_query_api_validate_params(gp_http_request *req, gp_http_response *res, v
 {
     (void)runner;
     gp_args args;
-    gp_problem p = GP_PROBLEM_INIT;
-    gp_http_params params = {.req = req};
-    gp_args_init(&args);
-    if (gp_args_from_params(gp_http_params_next, &params, &args, &p) != GP_OK)
-        gp_http_answer_problem(req, res, &p);
-    else
+    if (args_of_params(req, res, &args))
         validate(req, res, &args);
-    gp_problem_free(&p);
     gp_args_free(&args);
 }

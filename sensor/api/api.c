@@ -38,6 +38,7 @@ static void add_all(routes *r, gp_sensor_api *a)
     }
     add(r, "GET", "/_names", gp_names_api_get, &a->names);
     add(r, "POST", "/_query", gp_query_api_run, &a->runner);
+    add(r, "GET", "/_query", gp_query_api_run_params, &a->runner);
     add(r, "POST", "/_query/sse", gp_query_api_sse, &a->runner);
     add(r, "POST", "/_query/validate", gp_query_api_validate_body, &a->runner);
     add(r, "GET", "/_query/validate", gp_query_api_validate_params, &a->runner);

@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import time
+from urllib.parse import urlencode
 
 import lab
 from lab import UNICAST, Lab, Sensor, TestCase, exchange_tcp, exchange_udp, http_request, ping, wait_until
@@ -85,6 +86,24 @@ class TwoSensors(TestCase):
         self.expect(self.a, added(seen_by_a, again))
         self.assertEqual(0, self.a.stop())
         self.assertEqual(added(seen_by_a, again), counters(self.database(self.a, "sip,dip,dport,proto")["rows"]))
+
+    def test_a_query_fits_into_a_url(self):
+        """GET answers what POST does, of a sensor and of global-query; what is wrong is a problem of a parameter."""
+        _, path = self.lab.global_query(self.lab.alpha, {"alpha": self.a.addr, "beta": self.b.addr})
+        question = {"query": "sip,dip,dport,proto", "ifaces": "eth0", "query_hosts": "alpha,beta", "first": "-1h",
+                    "live": "true", "condition": UNICAST, "num_results": "5"}
+        make_traffic(self.lab.alpha, self.lab.beta)
+        wait_until("packets are counted", lambda: self.a.query("dport")["rows"])
+        for service in (self.a.socket, path):
+            status, _, got = http_request(service, "GET", "/_query?" + urlencode(question))
+            self.assertEqual(200, status, got)
+            status, _, posted = http_request(service, "POST", "/_query", {**question, "live": True, "num_results": 5})
+            self.assertEqual(200, status, posted)
+            self.assertTrue(json.loads(got)["rows"])
+            self.assertEqual(json.loads(posted)["rows"], json.loads(got)["rows"])
+            status, _, wrong = http_request(service, "GET", "/_query?" + urlencode({**question, "query": "sip,nonsense"}))
+            self.assertEqual(422, status, wrong)
+            self.assertIn("query", json.loads(wrong)["errors"][0]["location"])
 
     def test_conditions_directions_and_formats(self):
         seen = make_traffic(self.lab.alpha, self.lab.beta)

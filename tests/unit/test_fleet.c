@@ -596,10 +596,10 @@ static void slow_hosts_are_asked_first(void **state)
     (void)state;
     enum { HOSTS = 4 };
     atomic_uint turns = 0;
-    fake_sensor s[] = {{.host = "a", .delay_ms = 30, .turns = &turns},
+    fake_sensor s[] = {{.host = "a", .delay_ms = 20, .turns = &turns},
                        {.host = "b", .turns = &turns, .fail_first = 3},
-                       {.host = "c", .delay_ms = 200, .turns = &turns},
-                       {.host = "d", .delay_ms = 100, .turns = &turns}};
+                       {.host = "c", .delay_ms = 500, .turns = &turns},
+                       {.host = "d", .delay_ms = 200, .turns = &turns}};
     fleet f;
     static const struct {
         size_t places;

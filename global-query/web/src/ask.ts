@@ -3,7 +3,7 @@
 import { comparison, parseColumns, type Column } from "./columns";
 import { addTerm } from "./condition";
 import { endpointsOf, hostList, type Statuses } from "./hosts";
-import { rangeWidth, widthText } from "./times";
+import { rangeWidth, widthText, withZone } from "./times";
 import type { Args } from "./types";
 
 export type Direction = "both" | "in" | "out" | "sum";
@@ -58,8 +58,8 @@ export function toParams(ask: Ask): URLSearchParams {
   p.set("query", columnText(ask));
   p.set("ifaces", ask.ifaces);
   p.set("query_hosts", ask.hosts);
-  p.set("first", ask.first);
-  if (ask.last) p.set("last", ask.last);
+  p.set("first", withZone(ask.first));
+  if (ask.last) p.set("last", withZone(ask.last));
   if (ask.condition) p.set("condition", ask.condition);
   if (ask.direction !== "both") p.set(ask.direction, "true");
   if (ask.sort !== DEFAULTS.sort) p.set("sort_by", ask.sort);
@@ -77,8 +77,8 @@ export function fromParams(p: URLSearchParams): Ask {
   return {
     hosts: p.get("query_hosts") || DEFAULTS.hosts,
     ifaces: p.get("ifaces") || DEFAULTS.ifaces,
-    first: p.get("first") || DEFAULTS.first,
-    last: p.get("last") ?? "",
+    first: withZone(p.get("first") || DEFAULTS.first),
+    last: withZone(p.get("last") ?? ""),
     columns: columns.length || unknown.length ? columns : DEFAULTS.columns,
     unknown,
     condition: p.get("condition") ?? "",
@@ -98,13 +98,13 @@ export function toArgs(ask: Ask, more: Partial<Args> = {}): Args {
     query: columnText(ask),
     ifaces: ask.ifaces,
     query_hosts: ask.hosts,
-    first: ask.first,
+    first: withZone(ask.first),
     sort_by: ask.sort,
     num_results: ask.limit,
     live: ask.live && ask.last === "", // flows still in memory are of now
     caller: "page",
   };
-  if (ask.last) args.last = ask.last;
+  if (ask.last) args.last = withZone(ask.last);
   if (ask.condition.trim()) args.condition = ask.condition;
   if (ask.ascending) args.sort_ascending = true;
   // The rows of a table over time are the bins of the plot above it.

@@ -1,5 +1,7 @@
 // Time ranges: what the user wrote, in seconds, as far as the page itself needs to know.
 
+import { utc } from "./format";
+
 export const PRESETS: readonly { text: string; first: string }[] = [
   { text: "15 min", first: "-15m" },
   { text: "1 h", first: "-1h" },
@@ -12,9 +14,24 @@ export const PRESETS: readonly { text: string; first: string }[] = [
 const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86400 };
 const RELATIVE = /^-((\d+[dhms]:?)+)$/;
 
-/** UNIX seconds of a relative time, RFC 3339 or a number of seconds; null for what only the server understands. */
-export function parseTime(text: string, now: number): number | null {
+// With years of four digits, as the services know them; what they do not know, the T and the date alone, is no matter.
+const YEAR_FIRST = /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)(?:[T ](?<hour>\d\d):(?<minute>\d\d)(?::(?<second>\d\d))?)?$/;
+const DAY_FIRST = /^(?<day>\d{1,2})([-.])(?<month>\d{1,2})\2(?<year>\d{4}) (?<hour>\d\d):(?<minute>\d\d)(?::(?<second>\d\d))?$/;
+
+/** A date and time without a zone are the reader's; with it they say the same to every service and to whoever opens the link. */
+export function withZone(text: string): string {
   const t = text.trim();
+  const found = (YEAR_FIRST.exec(t) ?? DAY_FIRST.exec(t))?.groups;
+  if (!found) return text;
+  const [year, month, day, hour, minute, second] = ["year", "month", "day", "hour", "minute", "second"].map((part) => Number(found[part] ?? 0)) as [number, number, number, number, number, number];
+  const date = new Date(year, month - 1, day, hour, minute, second);
+  const exists = date.getMonth() === month - 1 && date.getDate() === day && hour < 24 && minute < 60 && second < 60;
+  return exists ? utc(date.getTime() / 1000) : text;
+}
+
+/** UNIX seconds of a relative time, a date and time or a number of seconds; null for what only the server understands. */
+export function parseTime(text: string, now: number): number | null {
+  const t = withZone(text.trim());
   if (t === "") return now;
   const relative = RELATIVE.exec(t);
   if (relative) {

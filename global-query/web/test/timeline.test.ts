@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { buildTimeline, largest, OTHER } from "../src/timeline";
-import { binWidth, parseTime } from "../src/times";
+import { binWidth, parseTime, withZone } from "../src/times";
 import type { Row } from "../src/types";
 
 const row = (end: number, proto: number, br: number, bs = 0): Row => ({
@@ -67,7 +67,19 @@ test("times that the page understands itself", () => {
   expect(parseTime("", 5)).toBe(5);
   expect(parseTime("1700000000", 5)).toBe(1700000000);
   expect(parseTime("2026-11-24T05:00:00Z", 5)).toBe(Date.UTC(2026, 10, 24, 5) / 1000);
-  expect(parseTime("24.11.2026 05:00", 5)).toBeNull();
+  expect(parseTime("24.11.26 05:00", 5)).toBeNull();
+});
+
+test("times without a zone are the reader's", () => {
+  const local = (...parts: [number, number, number, number?, number?, number?]): string => new Date(...parts).toISOString().replace(".000", "");
+  expect(withZone("2026-11-24 05:00")).toBe(local(2026, 10, 24, 5));
+  expect(withZone(" 2026-11-24T05:06:07 ")).toBe(local(2026, 10, 24, 5, 6, 7));
+  expect(withZone("2026-11-24")).toBe(local(2026, 10, 24));
+  expect(withZone("4.11.2026 05:00")).toBe(local(2026, 10, 4, 5));
+  expect(withZone("24-11-2026 05:00:09")).toBe(local(2026, 10, 24, 5, 0, 9));
+  expect(parseTime("2026-11-24 05:00", 5)).toBe(new Date(2026, 10, 24, 5).getTime() / 1000);
+  for (const text of ["-1h", "", "1700000000", "2026-11-24T05:00:00Z", "2026-11-24T05:00:00+01:00", "2026-02-30 05:00", "2026-11-24 25:00", "now"])
+    expect(withZone(text)).toBe(text);
 });
 
 test("bins are multiples of five minutes, and not too many", () => {
