@@ -166,6 +166,16 @@ class Page(TestCase):
         self.b.open(self.url(**params))
         self.b.wait_for(phase)
 
+    def exchange(self, a, b, port, requests, replies, size, version=4):
+        """Datagrams between two hosts, which both have counted them all."""
+        made = exchange_udp(getattr(self.lab, a), getattr(self.lab, b), port, requests, replies, size, version)
+
+        def seen(name):
+            rows = self.sensors[name].query("dport", condition=f"dport = {port}")["rows"]
+            return sum(row["counters"].get("pr", 0) + row["counters"].get("ps", 0) for row in rows) >= requests + replies
+        wait_until(f"packets of port {port} are counted", lambda: seen(a) and seen(b))
+        return made
+
     def become(self, expected, get):
         """As soon as the page shows it: after a click, a moment passes before it asks, and another before it draws."""
         seen = []
@@ -575,10 +585,10 @@ class Page(TestCase):
         self.assertEqual(404, http_request(sensor.socket, "GET", "/")[0])
 
     def test_a_sensor_that_limits_queries_is_asked_patiently(self):
+        self.exchange("gamma", "beta", 7777, 3, 3, 100)
         sensor = self.restart_beta(query_rate_limit={"max_req_per_sec": 1, "max_burst": 1})
         door = Door(sensor.socket)
         self.addCleanup(door.close)
-        exchange_udp(self.lab.gamma, self.lab.beta, 7777, 3, 3, 100)
         self.b.open(self.url(door.port, condition="dport = 7777"))
         self.b.wait("the row is there", lambda: len(self.b.rows()) == 1)
         self.b.one(".legend li")
@@ -702,8 +712,8 @@ class Page(TestCase):
         self.b.wait("all controls show", lambda: self.b.all("#hosts")[0].is_displayed())
 
     def test_no_address_is_cut_off(self):
-        exchange_udp(self.lab.beta, self.lab.gamma, 9999, 3, 2, 500, version=6)
-        exchange_udp(self.lab.beta, self.lab.gamma, 9998, 3, 2, 500)
+        self.exchange("beta", "gamma", 9999, 3, 2, 500, version=6)
+        self.exchange("beta", "gamma", 9998, 3, 2, 500)
         asked = {"query_hosts": "beta,gamma", "condition": "dport = 9999 | dport = 9998"}
         for size in (PHONE, SMALL_PHONE, WIDE):
             self.b.resize(*size)
