@@ -76,22 +76,15 @@ static gp_code make_manager(daemon_state *d, gp_error *err)
     return rc;
 }
 
-static uint64_t successes(const gp_iface_changes *changes)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < changes->n; i++)
-        n += changes->items[i].success;
-    return n;
-}
-
 /* A capture that does not start is logged by the manager and tried again with every reload. */
 static gp_code start_captures(daemon_state *d, gp_error *err)
 {
     gp_config_update update = {0};
     gp_code rc = gp_config_monitor_put(d->monitor, &d->cfg->ifaces, &update, err);
+    const size_t failed = gp_iface_changes_failures(&update.enabled);
     if (rc == GP_OK)
-        gp_log_info(d->log, "captures started", GP_F_U64("running", successes(&update.enabled)),
-                    GP_F_U64("failed", update.enabled.n - successes(&update.enabled)));
+        gp_log_info(d->log, "captures started", GP_F_U64("running", update.enabled.n - failed),
+                    GP_F_U64("failed", failed));
     gp_config_update_free(&update);
     return rc == GP_OK ? gp_config_monitor_start(d->monitor, GP_RELOAD_INTERVAL_S, err) : rc;
 }

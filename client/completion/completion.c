@@ -54,3 +54,17 @@ bool gp_completion_script(const char *program, const char *shell, gp_buf *out)
     }
     return false;
 }
+
+gp_code gp_completion_print(const char *program, const char *shell, gp_error *err)
+{
+    gp_buf script = GP_BUF_INIT;
+    gp_code code = GP_OK;
+    if (!gp_completion_script(program, shell, &script))
+        code = gp_fail(err, GP_EINVAL, "completion: \"%s\" is not bash, zsh or fish", shell);
+    else if (script.failed)
+        code = gp_fail(err, GP_ENOMEM, "out of memory for the script");
+    else if (fwrite(script.data, 1, script.len, stdout) != script.len)
+        code = gp_fail(err, GP_EIO, "cannot write to standard output");
+    gp_buf_free(&script);
+    return code;
+}

@@ -8,16 +8,8 @@
 /* A script for a shell, or what such a script asks for. */
 static gp_code complete(const options *o, gp_error *err)
 {
-    gp_buf script = GP_BUF_INIT;
-    gp_code code = GP_OK;
-    if (o->n_rest < 2 || !gp_completion_script("goquery", o->rest[1], &script))
-        code = run_completion(o, err);
-    else if (script.failed)
-        code = gp_fail(err, GP_ENOMEM, "out of memory for the script");
-    else if (fwrite(script.data, 1, script.len, stdout) != script.len)
-        code = gp_fail(err, GP_EIO, "cannot write to standard output");
-    gp_buf_free(&script);
-    return code;
+    gp_code code = o->n_rest < 2 ? GP_EINVAL : gp_completion_print("goquery", o->rest[1], err);
+    return code == GP_EINVAL ? run_completion(o, err) : code;
 }
 
 static gp_code run(options *o, gp_error *err)

@@ -64,8 +64,8 @@ static int run(const options *o)
         gp_buf_printf(&out, "gpctl - %s:\n    Git hash:       %s\n", gp_version(), gp_version_commit());
     else if (o->cmd != CMD_COMPLETION)
         code = talk(o, &out, &err);
-    else if (!gp_completion_script("gpctl", o->ifaces[0], &out))
-        code = gp_fail(&err, GP_EINVAL, "completion: \"%s\" is not bash, zsh or fish", o->ifaces[0]);
+    else
+        code = gp_completion_print("gpctl", o->ifaces[0], &err);
     int rc = print(&out); /* of a fleet also where some hosts failed */
     gp_buf_free(&out);
     return code == GP_OK ? rc : fail_with(&err);

@@ -46,20 +46,6 @@ gp_code select_ifaces(const options *o, const char *db, char ***out, size_t *n, 
     return gp_strlist_finish(out, n, code);
 }
 
-static gp_code print_completion(const char *shell, gp_error *err)
-{
-    gp_buf script = GP_BUF_INIT;
-    gp_code code = GP_OK;
-    if (!gp_completion_script("gpdb", shell, &script))
-        code = gp_fail(err, GP_EINVAL, "completion: \"%s\" is not bash, zsh or fish", shell);
-    else if (script.failed)
-        code = gp_fail(err, GP_ENOMEM, "out of memory for the script");
-    else if (fwrite(script.data, 1, script.len, stdout) != script.len)
-        code = gp_fail(err, GP_EIO, "cannot write to standard output");
-    gp_buf_free(&script);
-    return code;
-}
-
 static gp_code run(const options *o, int *exit_code, gp_error *err)
 {
     static gp_code (*const commands[CMD_COUNT])(const options *, int *, gp_error *) = {
@@ -76,7 +62,7 @@ static gp_code run(const options *o, int *exit_code, gp_error *err)
         return GP_OK;
     }
     if (o->cmd == CMD_COMPLETION)
-        return print_completion(o->args[0], err);
+        return gp_completion_print("gpdb", o->args[0], err);
     gp_block_interrupts();
     return commands[o->cmd](o, exit_code, err);
 }

@@ -266,7 +266,7 @@ void gp_config_update_free(gp_config_update *u)
     *u = (gp_config_update){0};
 }
 
-static size_t count_failures(const gp_iface_changes *c)
+size_t gp_iface_changes_failures(const gp_iface_changes *c)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++)
@@ -276,7 +276,8 @@ static size_t count_failures(const gp_iface_changes *c)
 
 size_t gp_config_update_failures(const gp_config_update *u)
 {
-    return count_failures(&u->enabled) + count_failures(&u->updated) + count_failures(&u->disabled);
+    return gp_iface_changes_failures(&u->enabled) + gp_iface_changes_failures(&u->updated) +
+           gp_iface_changes_failures(&u->disabled);
 }
 
 static void changes_to_json(const char *name, const gp_iface_changes *c, gp_buf *out)

@@ -78,6 +78,7 @@ typedef struct gp_config_update {
 gp_code gp_iface_changes_add(gp_iface_changes *c, const char *iface, bool success, gp_error *err);
 void gp_config_update_free(gp_config_update *u);
 /* How many interfaces could not be changed as they should have been. */
+size_t gp_iface_changes_failures(const gp_iface_changes *c);
 size_t gp_config_update_failures(const gp_config_update *u);
 void gp_config_update_to_json(const gp_config_update *u, gp_buf *out);
 /* For logs: "enabled eth0, disabled eth1 (failed)". */

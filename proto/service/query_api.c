@@ -36,7 +36,7 @@ static bool args_of_body(gp_http_request *req, gp_http_response *res, gp_args *a
 }
 
 /* False when the answer is given. */
-static bool args_of_params(const gp_http_request *req, gp_http_response *res, gp_args *args)
+static bool args_of_params(gp_http_request *req, gp_http_response *res, gp_args *args)
 {
     gp_problem p = GP_PROBLEM_INIT;
     gp_http_params params = {.req = req};
@@ -124,28 +124,28 @@ static void leave(const gp_query_runner *r)
         r->leave(r->ctx);
 }
 
-void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
+typedef bool args_reader(gp_http_request *req, gp_http_response *res, gp_args *args);
+
+static void read_and_run(const gp_query_runner *r, gp_http_request *req, gp_http_response *res,
+                         args_reader *read, int mistake)
 {
-    const gp_query_runner *r = runner;
     gp_args args;
     if (refused(r, res))
         return;
-    if (args_of_body(req, res, &args))
-        run_plain(r, req, res, &args, 500); /* as v4 */
+    if (read(req, res, &args))
+        run_plain(r, req, res, &args, mistake);
     gp_args_free(&args);
     leave(r);
 }
 
+void gp_query_api_run(gp_http_request *req, gp_http_response *res, void *runner)
+{
+    read_and_run(runner, req, res, args_of_body, 500); /* as v4 */
+}
+
 void gp_query_api_run_params(gp_http_request *req, gp_http_response *res, void *runner)
 {
-    const gp_query_runner *r = runner;
-    gp_args args;
-    if (refused(r, res))
-        return;
-    if (args_of_params(req, res, &args))
-        run_plain(r, req, res, &args, 422);
-    gp_args_free(&args);
-    leave(r);
+    read_and_run(runner, req, res, args_of_params, 422);
 }
 
 /* ---- server-sent events -------------------------------------------------------------------------------- */

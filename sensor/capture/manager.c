@@ -723,12 +723,13 @@ static gp_code look(gp_capture_manager *m, const char *iface, const gp_live_sink
 {
     pthread_mutex_lock(&m->lock);
     const slot *s = find_slot(m, iface);
-    gp_code code = s && s->capture ? gp_capture_live(s->capture, &v->running, &v->n_running, err) : GP_OK;
+    gp_code code = GP_OK;
     v->ends = next_grid(m, now_s(m));
-    if (code == GP_OK)
-        v->n_waiting = gp_writeout_waiting(m->writeout, iface, sink->last, v->waiting, GP_WAITING_MAX);
-    if (code == GP_OK && gp_writeout_written(m->writeout) != sink->written)
+    v->n_waiting = gp_writeout_waiting(m->writeout, iface, sink->last, v->waiting, GP_WAITING_MAX);
+    if (gp_writeout_written(m->writeout) != sink->written)
         code = gp_fail(err, GP_EBUSY, "a block was written meanwhile");
+    else if (s && s->capture) /* nothing is copied in vain */
+        code = gp_capture_live(s->capture, &v->running, &v->n_running, err);
     pthread_mutex_unlock(&m->lock);
     return code;
 }

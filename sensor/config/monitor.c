@@ -56,18 +56,10 @@ static bool wait_interval(gp_config_monitor *m)
     return go_on;
 }
 
-static bool any_success(const gp_iface_changes *c)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (c->items[i].success)
-            return true;
-    return false;
-}
-
 /* Nobody asked for it now: say why captures begin and end. What fails, fails every time. */
 static void tell_changes(gp_config_monitor *m, const gp_config_update *u)
 {
-    if (!any_success(&u->enabled) && !any_success(&u->updated) && !any_success(&u->disabled))
+    if (u->enabled.n + u->updated.n + u->disabled.n == gp_config_update_failures(u))
         return;
     gp_buf text = {.limit = 4096};
     gp_config_update_to_text(u, &text);

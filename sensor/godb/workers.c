@@ -313,9 +313,8 @@ static gp_code try_live(query_run *q, iface_run *i, gp_error *err)
 
 static gp_code add_live(query_run *q, gp_error *err)
 {
-    enum {
-        MOST_TRIES = 1000
-    }; /* blocks of all interfaces are written one after the other, every 5 minutes */
+    /* Blocks of all interfaces are written one after the other, every 5 minutes. */
+    enum { MOST_TRIES = 1000 };
     if (!q->stmt->live || !q->engine->live.flows)
         return GP_OK;
     for (size_t i = 0; i < q->n_ifaces; i++) {

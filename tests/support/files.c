@@ -15,6 +15,11 @@ size_t gp_test_read(const char *path, uint8_t *dst, size_t room)
     return len;
 }
 
+void gp_test_read_text(const char *path, char *dst, size_t room)
+{
+    dst[gp_test_read(path, (uint8_t *)dst, room - 1)] = '\0';
+}
+
 void gp_test_write(const char *path, const uint8_t *data, size_t len)
 {
     FILE *f = fopen(path, "wb");

@@ -4,6 +4,7 @@
 #include "proto/auth/token_command.h"
 #include "proto/auth/tokens.h"
 #include "proto/http/server.h"
+#include "tests/support/files.h"
 #include "tests/support/tempdir.h"
 
 #include <fcntl.h>
@@ -181,10 +182,7 @@ static int run(fixture *f, char **argv)
 
 static void read_out(const fixture *f, char *dst, size_t size)
 {
-    FILE *file = fopen(f->out, "re");
-    assert_non_null(file);
-    dst[fread(dst, 1, size - 1, file)] = '\0';
-    fclose(file);
+    gp_test_read_text(f->out, dst, size);
 }
 
 static void make_token(fixture *f, char *name, char *scopes, char **token)
@@ -203,10 +201,7 @@ static void command(void **state)
     make_token(f, "alice", "query,control", &token);
     assert_int_equal(stat(f->tokens, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    FILE *file = fopen(f->tokens, "re"); /* keeps the hash only */
-    assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
+    gp_test_read_text(f->tokens, text, sizeof text); /* keeps the hash only */
     assert_null(strstr(text, token));
     assert_null(strstr(text, token + 3));
     free(token);

@@ -4,6 +4,7 @@
 #include "sensor/godb/daypath.h"
 #include "sensor/godb/engine.h"
 #include "sensor/godb/reader.h"
+#include "tests/support/files.h"
 #include "tests/support/tempdir.h"
 
 #include <setjmp.h>
@@ -262,10 +263,7 @@ static void flows_go_to_syslog(void **state)
     close(fd);
     gp_dbsink_free(s);
     gp_log_close(log);
-    FILE *f = fopen(log_path, "re");
-    assert_non_null(f);
-    got[fread(got, 1, sizeof got - 1, f)] = '\0';
-    fclose(f);
+    gp_test_read_text(log_path, got, sizeof got);
     const char *warning = strstr(got, "flows not written to syslog");
     assert_non_null(warning);
     assert_null(strstr(warning + 1, "flows not written to syslog")); /* once */

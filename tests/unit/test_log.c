@@ -1,5 +1,6 @@
 /* Logs: files that are rotated, levels, audit lines, journald. */
 #include "proto/base/log.h"
+#include "tests/support/files.h"
 #include "tests/support/tempdir.h"
 
 #include <pthread.h>
@@ -40,10 +41,7 @@ static const char *in_dir(char *dst, size_t size, const char *name)
 static char *text_of(const char *path)
 {
     static char text[1 << 20];
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
+    gp_test_read_text(path, text, sizeof text);
     return text;
 }
 

@@ -2,6 +2,7 @@
 #include "sensor/godb/reader.h"
 #include "sensor/godb/retention.h"
 #include "sensor/retention/retention.h"
+#include "tests/support/files.h"
 #include "tests/support/gendb.h"
 #include "tests/support/tempdir.h"
 
@@ -346,10 +347,7 @@ static void a_dry_run_only_logs(void **state)
     assert_int_equal(gp_retention_start(r, NULL), GP_OK);
     for (int i = 0; i < 2000 && !strstr(text, "iface=eth1 day=2023-12-01"); i++) {
         nanosleep(&(struct timespec){0, 5000000}, NULL);
-        FILE *file = fopen(path, "re");
-        assert_non_null(file);
-        text[fread(text, 1, sizeof text - 1, file)] = '\0';
-        fclose(file);
+        gp_test_read_text(path, text, sizeof text);
     }
     gp_retention_free(r);
     gp_log_close(log);

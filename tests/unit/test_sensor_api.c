@@ -6,6 +6,7 @@
 #include "proto/service/ratelimit.h"
 #include "sensor/api/api.h"
 #include "sensor/dbsink/dbsink.h"
+#include "tests/support/files.h"
 #include "tests/support/tempdir.h"
 
 #include <cJSON.h>
@@ -562,10 +563,7 @@ static void failed_changes_are_audited_as_such(void **state)
     gp_buf_free(&a.body);
     gp_sensor_api_stop(second);
     gp_log_close(audit);
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
+    gp_test_read_text(path, text, sizeof text);
     assert_non_null(strstr(text, "method=PUT path=/config outcome=failed status=200"));
     assert_non_null(strstr(text, "detail=\"enabled nosuch (failed)\""));
     assert_non_null(strstr(text, "method=POST path=/config/_reload outcome=done status=200"));
